@@ -1,0 +1,110 @@
+"""What every benchmark shares: interleaved timing, peak memory in a process of its own, and the file of results.
+
+Machines are busy and processors change speed, so a time alone says little. All forms of one comparison run in turn in
+one process, round after round, and are compared by the ratio of their medians. Memory is measured apart: a form is run
+in a fresh process, as a high-water mark cannot be lowered again.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+Form = Callable[[], object]
+
+
+def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> dict[str, dict[str, float]]:
+    """Runs every form once a round, in turn; gives milliseconds: median, minimum and upper quartile."""
+    for _ in range(warmup):
+        for form in forms.values():
+            form()
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(rounds):
+        for name, form in forms.items():
+            gc.collect(0)
+            start = time.perf_counter()
+            form()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {
+        name: {
+            "median_ms": statistics.median(values),
+            "min_ms": min(values),
+            "upper_quartile_ms": statistics.quantiles(values, n=4)[2],
+        }
+        for name, values in times.items()
+    }
+
+
+def against(times: Mapping[str, Mapping[str, float]], name: str, other: str) -> dict[str, float]:
+    """How many times as long `name` takes as `other`, by medians and by minimums."""
+    return {
+        "median": times[name]["median_ms"] / times[other]["median_ms"],
+        "min": times[name]["min_ms"] / times[other]["min_ms"],
+    }
+
+
+def _high_water_mark() -> float:
+    """MiB of this process at its largest; not `ru_maxrss`, which a child takes over from its parent (Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("this system does not tell a process's high-water mark; measure memory on Linux")
+
+
+def _rise(make: Callable[..., Form], arguments: tuple[Any, ...]) -> float:
+    torch.set_num_threads(1)
+    form = make(*arguments)
+    before = _high_water_mark()
+    form()
+    return _high_water_mark() - before
+
+
+def peak_memory(make: Callable[..., Form], *arguments: Any) -> float:
+    """By how many MiB the first run of `make(*arguments)` lifts the high-water mark of a fresh process (Linux).
+
+    Counts what a first run brings in once and for all, too (code pages, workspaces); the same for every form.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_rise, make, arguments).result()
+
+
+def environment() -> dict[str, Any]:
+    """Versions and threads: what a number depends on beside the code."""
+    return {
+        "fastslow": metadata.version("fastslow"),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows with the same keys as aligned text; numbers with two decimals."""
+    header = list(rows[0])
+    cells = [[f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows]
+    widths = [max(len(line[k]) for line in [header, *cells]) for k in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in [header, *cells]
+    )
+
+
+def write_json(path: Path, command: str, rows: list[dict[str, Any]], **notes: Any) -> None:
+    """Results with the command and the versions that made them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"command": command, "environment": environment(), **notes, "rows": rows}
+    path.write_text(json.dumps(content, indent=2) + "\n")

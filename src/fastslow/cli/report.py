@@ -1,0 +1,18 @@
+"""`fastslow report`: results as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def report(sources: list[Path], *, out: Path = Path("report.html")) -> None:
+    """Write one self-contained HTML page about runs and results.
+
+    Args:
+        sources: run folders, finished or not, and result files (.json).
+        out: HTML file to write.
+    """
+    from fastslow.report import write_report
+
+    write_report(sources, out)
+    print(out)

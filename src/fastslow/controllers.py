@@ -1,0 +1,156 @@
+"""The LSTM controller (Eqs. 2, 5, 6), written out so that Eq. 10 has a closed form on it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastslow.errors import InputError
+
+
+class ControllerState(NamedTuple):
+    """What an LSTM carries from step to step.
+
+    Attributes:
+        hidden: h, shape (batch, dim).
+        cell: c, shape (batch, dim).
+    """
+
+    hidden: Tensor
+    cell: Tensor
+
+
+class Gates(NamedTuple):
+    """The inside of one LSTM step: enough to go back through it without autograd.
+
+    Attributes:
+        input: i, shape (..., dim), after the sigmoid.
+        forget: f, likewise.
+        candidate: g, after the hyperbolic tangent.
+        output: o, after the sigmoid.
+        prev_cell: c_{t-1}.
+        cell: c_t.
+    """
+
+    input: Tensor
+    forget: Tensor
+    candidate: Tensor
+    output: Tensor
+    prev_cell: Tensor
+    cell: Tensor
+
+
+def lstm_gates(preactivation: Float[Tensor, "*batch gates"], prev_cell: Float[Tensor, ...]) -> Gates:
+    """Gates and cell of one LSTM step, from its pre-activations in the order of `nn.LSTMCell` (i, f, g, o).
+
+    Args:
+        preactivation: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim).
+        prev_cell: c_{t-1}, shape (..., dim) or one that broadcasts to it.
+
+    Returns:
+        The gates, each of shape (..., dim).
+    """
+    i, f, g, o = preactivation.chunk(4, dim=-1)
+    i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+    return Gates(i, f, g, o, prev_cell, torch.addcmul(f * prev_cell, i, g))
+
+
+def lstm_output(gates: Gates) -> Tensor:
+    """The output h_t = o * tanh(c_t), shape (..., dim)."""
+    return gates.output * torch.tanh(gates.cell)
+
+
+class LSTMController(nn.Module):
+    """One LSTM cell: the input, the output and the write controller are each one of these.
+
+    Same mathematics and parameter names as `nn.LSTMCell`, so that weights move between the two. It exists
+    because Eq. 10 needs the gates, and because `torch.func.vmap` has no rule for `nn.LSTMCell`.
+
+    Args:
+        input_size: features of the input.
+        dim: features of the output and of the state, k in the paper.
+        recurrent: carry the state from step to step, as an LSTM does. Where False every step starts from zeros,
+            so that a step does not depend on the steps before it, and there is no `weight_hh`.
+        generator: source of the initial weights; torch's global one if None.
+    """
+
+    def __init__(
+        self, *, input_size: int, dim: int, recurrent: bool = True, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        if input_size < 1 or dim < 1:
+            raise InputError(f"a controller needs positive sizes; came input_size={input_size}, dim={dim}")
+        self.input_size, self.dim, self.recurrent = input_size, dim, recurrent
+        self.weight_ih = nn.Parameter(torch.empty(4 * dim, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(4 * dim, dim)) if recurrent else None
+        self.bias_ih = nn.Parameter(torch.zeros(4 * dim))
+        self.bias_hh = nn.Parameter(torch.zeros(4 * dim)) if recurrent else None
+        for weight in (self.weight_ih, self.weight_hh):
+            if weight is not None:
+                nn.init.uniform_(weight, -1 / math.sqrt(dim), 1 / math.sqrt(dim), generator)
+
+    @property
+    def key_size(self) -> int:
+        """Features of u = [x ; h], which Eq. 10's outer products are made of; of x alone if not recurrent."""
+        return self.input_size + (self.dim if self.recurrent else 0)
+
+    @property
+    def num_biases(self) -> int:
+        """Biases added to each pre-activation: b_ih, and b_hh if recurrent."""
+        return 2 if self.recurrent else 1
+
+    def initial_state(self, batch_size: int) -> ControllerState:
+        """Zeros, shape (batch_size, dim) each, on the device and in the dtype of the weights."""
+        zeros = self.weight_ih.new_zeros(batch_size, self.dim)
+        return ControllerState(zeros, zeros)
+
+    def key(
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
+    ) -> Float[Tensor, "batch *queries keys"]:
+        """U = [x ; h], shape (..., key_size)."""
+        if self.weight_hh is None:
+            return inputs
+        hidden = state.hidden if inputs.ndim == 2 else state.hidden.unsqueeze(1).expand(-1, inputs.shape[1], -1)
+        return torch.cat([inputs, hidden], dim=-1)
+
+    def preactivation(
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
+    ) -> Float[Tensor, "batch *queries gates"]:
+        """The gates before their non-linearities: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim)."""
+        if inputs.shape[-1] != self.input_size:
+            raise InputError(f"this controller takes {self.input_size} features; {inputs.shape[-1]} came")
+        from_inputs = F.linear(inputs, self.weight_ih, self.bias_ih)
+        if self.weight_hh is None:
+            return from_inputs
+        from_state = F.linear(state.hidden, self.weight_hh, self.bias_hh)
+        return from_inputs + (from_state if inputs.ndim == 2 else from_state.unsqueeze(1))
+
+    def gates(self, preactivation: Float[Tensor, "batch *queries gates"], state: ControllerState) -> Gates:
+        """The inside of the step, from its pre-activations and the state before it."""
+        cell = state.cell if preactivation.ndim == 2 else state.cell.unsqueeze(1)
+        return lstm_gates(preactivation, cell if self.recurrent else torch.zeros_like(cell))
+
+    def forward(
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
+    ) -> tuple[Float[Tensor, "batch *queries dim"], ControllerState]:
+        """One step; or, for inputs of shape (batch, queries, features), one step each from the same state.
+
+        Args:
+            inputs: shape (batch, input_size) or (batch, queries, input_size).
+            state: the state before the step; not modified.
+
+        Returns:
+            The output, shape (batch, dim) or (batch, queries, dim), and the state after the step (whose `hidden`
+            is that output).
+
+        Raises:
+            ValueError: if `inputs` has other than `input_size` features.
+        """
+        gates = self.gates(self.preactivation(inputs, state), state)
+        output = lstm_output(gates)
+        return output, ControllerState(output, gates.cell)

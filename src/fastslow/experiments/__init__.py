@@ -1,0 +1,1 @@
+"""One file a table or figure: options, data, model, loop, results."""

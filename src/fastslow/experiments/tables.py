@@ -1,0 +1,86 @@
+"""Tables that people read, from the results that programs write."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.table import Table
+
+from fastslow.errors import InputError
+
+#: What the rows of a result are called.
+ROW_NAMES = {
+    "fastslow": "fast path on",
+    "fast_path_off": "fast path off",
+    "protonet": "prototypes, same encoder",
+    "nmn": "plain memory network, fine-tuned",
+}
+
+
+def accuracy_table(result: dict[str, Any]) -> Table:
+    """Accuracies of one result, the model's own first."""
+    table = Table(title=f"{result['n_way']}-way {result['n_shot']}-shot, {result['data']} {result['part']} classes")
+    table.add_column("")
+    table.add_column("accuracy", justify="right")
+    rows = {result["method"]: result, **result["beside"]}
+    for name, row in rows.items():
+        table.add_row(
+            ROW_NAMES.get(name, name), f"{100 * row['accuracy_mean']:.2f} ± {100 * row['accuracy_ci95']:.2f} %"
+        )
+    return table
+
+
+def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Results from JSON files.
+
+    Raises:
+        ValueError: if a file is missing or holds no result; the message names it.
+    """
+    results = []
+    for path in paths:
+        try:
+            result = json.loads(path.read_text())
+            result["accuracy_mean"], result["method"], result["beside"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} holds no result of a training run ({error!r})") from error
+        results.append(result)
+    return results
+
+
+def seed_table(results: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table of training runs: one row a configuration, mean and spread over training seeds."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for result in results:
+        if "training_seed" in result:
+            task = f"{result['data']} {result['n_way']}-way {result['n_shot']}-shot"
+            groups[task, result["method"], result["preset"], result["control"]].append(result)
+    lines = [
+        "| task | method | preset | control | accuracy, mean of seeds | each seed (95 % interval over episodes) | "
+        "prototypes, same encoder | minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (task, method, preset, control), group in sorted(groups.items(), key=lambda item: [str(k) for k in item[0]]):
+        runs = sorted(group, key=lambda run: run["training_seed"])
+        each = ", ".join(f"{100 * run['accuracy_mean']:.2f} ± {100 * run['accuracy_ci95']:.2f}" for run in runs)
+        prototypes = [run["beside"]["protonet"]["accuracy_mean"] for run in runs if "protonet" in run["beside"]]
+        cells = [
+            task, method, preset, control, _percent([run["accuracy_mean"] for run in runs]), each,
+            _percent(prototypes) if prototypes else "-",
+            f"{mean(run['training_seconds'] for run in runs) / 60:.0f}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _percent(accuracies: Sequence[float]) -> str:
+    """Mean, and standard error over seeds where there are several."""
+    text = f"{100 * mean(accuracies):.2f}"
+    if len(accuracies) > 1:
+        text += f" ± {100 * stdev(accuracies) / math.sqrt(len(accuracies)):.2f}"
+    return f"{text} ({len(accuracies)})"

@@ -1,0 +1,1 @@
+"""The three learning regimes: a stream (`online`), tasks (`episodic`), and gradient steps on a task (`finetune`)."""

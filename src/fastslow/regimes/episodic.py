@@ -1,0 +1,252 @@
+"""The episodic regime (paper Sec. 4.1): a task's support set changes fast weights and memory, forward only.
+
+Per task, each support step looks, learns by Eq. 10 in closed form, and writes. Queries are then answered side by side
+from the state that the support set left. Slow weights, step sizes and predictors learn through the query loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from fastslow.controllers import ControllerState
+from fastslow.errors import InputError
+from fastslow.fast_weights import FastWeights, gate_deltas
+from fastslow.memory import MemoryState
+from fastslow.network import ControllerFastWeights, ControllerStep, MemoryNetwork, finish_step
+from fastslow.predictors import GradientPredictor, Predictors
+
+CONTROLLERS = ("input", "output", "write")
+
+
+class TaskState(NamedTuple):
+    """All that a support set has taught: the memory and the fast weights of each controller.
+
+    Attributes:
+        memory: memory and controllers' states, for `batch` tasks side by side.
+        fast: fast weights of each controller.
+        predictors: states of the three predictors' LSTMs, in the order of `CONTROLLERS`.
+    """
+
+    memory: MemoryState
+    fast: ControllerFastWeights
+    predictors: tuple[ControllerState, ControllerState, ControllerState]
+
+
+class SupportStep(NamedTuple):
+    """One step of learning, for diagnostics and pictures.
+
+    Attributes:
+        activations: q_t, m_t and m'_t by controller, each (batch, dim), in the graph; (batch, examples, dim) where
+            several were learned side by side. m'_t is the vector that was written.
+        synthetic_grads: SG(a_t, y_t) by fast controller, likewise.
+        address_weights: z_t, shape (batch, slots) or (batch, examples, slots).
+    """
+
+    activations: dict[str, Tensor]
+    synthetic_grads: dict[str, Tensor]
+    address_weights: Tensor
+
+
+class EpisodicLearner(nn.Module):
+    r"""A memory network that learns a task in one pass over its support set, without a backward pass.
+
+    Args:
+        network: encoder, memory and decoder.
+        predictors: one gradient predictor a controller; pass one object more than once to share it.
+        fast_controllers: the controllers that learn fast; none is the plain memory network.
+        order: "write_then_update": Eq. 7, then Eq. 10. "update_then_write": Eq. 10 for the write controller first, and
+            the write vector recomputed under the updated weights, so that the label reaches the memory at once.
+        fast_bias: Eq. 10 moves the biases as well as the weights.
+        step_sizes: :math:`\alpha` of each controller to start from; learned, in logarithms.
+        support: "stream": a support set is learned one example after another. "set": side by side, each example as the
+            state before the set sees it, so that their order does not matter and the work is done at once; a set of
+            more examples than there are slots goes in parts of that many.
+        fast_lifetime: "task": fast weights add up over the support set and answer the queries. "step": they are let go
+            once the memory has been written, so that what was learned lies in the memory alone and no example disturbs
+            another; for the write controller under "update_then_write".
+        zero_read: a control: the memory read is replaced by zeros throughout.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: MemoryNetwork,
+        predictors: Predictors,
+        fast_controllers: Sequence[str] = CONTROLLERS,
+        order: Literal["write_then_update", "update_then_write"] = "write_then_update",
+        fast_bias: bool = True,
+        step_sizes: Mapping[str, float] | None = None,
+        support: Literal["stream", "set"] = "stream",
+        fast_lifetime: Literal["task", "step"] = "task",
+        zero_read: bool = False,
+    ) -> None:
+        super().__init__()
+        unknown = set(fast_controllers) - set(CONTROLLERS)
+        if unknown:
+            raise InputError(f"fast_controllers has {sorted(unknown)}; choose from {list(CONTROLLERS)}")
+        if support == "set" and not network.memory.takes_sets:
+            raise InputError('support="set" needs a memory with write_policy="least_used" and recurrent=False')
+        if fast_lifetime == "step" and (set(fast_controllers) - {"write"} or order != "update_then_write"):
+            raise InputError(
+                f'fast_lifetime="step" came with fast_controllers={tuple(fast_controllers)}, order={order!r}; only '
+                'what the write controller learns before it writes lasts: use ("write",) and "update_then_write"'
+            )
+        self.network, self.predictors = network, predictors
+        self.support, self.fast_lifetime = support, fast_lifetime
+        self.fast_controllers, self.order = tuple(fast_controllers), order
+        self.fast_bias, self.zero_read = fast_bias, zero_read
+        start = dict.fromkeys(CONTROLLERS, 1.0) | dict(step_sizes or {})
+        if min(start.values()) <= 0:
+            raise InputError(
+                f"step_sizes={dict(start)} came; step sizes are learned in logarithms and must be positive"
+            )
+        self.log_alpha = nn.ParameterDict(
+            {name: nn.Parameter(torch.tensor(math.log(start[name]))) for name in self.fast_controllers}
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """The most ways a task can have."""
+        return self.network.decoder.out_features
+
+    def initial_state(self, batch_size: int) -> TaskState:
+        """Nothing learned yet, for `batch_size` tasks side by side."""
+        memory = self.network.initial_state(batch_size)
+
+        def empty(name: str) -> FastWeights | None:
+            if name not in self.fast_controllers:
+                return None
+            controller = getattr(self.network.memory, f"{name}_controller")
+            return FastWeights.empty(
+                batch_size,
+                controller.key_size,
+                4 * controller.dim,
+                memory.usage,
+                num_biases=controller.num_biases if self.fast_bias else 0,
+            )
+
+        fast = ControllerFastWeights(*(empty(name) for name in CONTROLLERS))
+        states = tuple(self._predictor(name).initial_state(batch_size) for name in CONTROLLERS)
+        return TaskState(memory, fast, (states[0], states[1], states[2]))
+
+    def learn_step(
+        self,
+        features: Float[Tensor, "batch *examples features"],
+        labels: Int64[Tensor, "batch *examples"],
+        state: TaskState,
+    ) -> tuple[SupportStep, TaskState]:
+        """Learns one labelled example a task; or several side by side, each as the state before all of them sees it.
+
+        Args:
+            features: x_t, shape (batch, features) or (batch, examples, features).
+            labels: classes within the task, shape (batch,) or (batch, examples).
+            state: what is known before.
+
+        Returns:
+            The step's parts, and what is known after it.
+        """
+        # Not F.one_hot, which torch.func.vmap does not take.
+        classes = torch.arange(self.num_classes, device=labels.device)
+        target = (labels.unsqueeze(-1) == classes).to(features.dtype)
+        memory, fast = state.memory, state.fast
+        look = self.network.memory.look(features, memory, fast, zero_read=self.zero_read)
+        write = self.network.memory.compose_write(look, memory, fast)
+        steps: dict[str, ControllerStep] = {"input": look.input, "output": look.output, "write": write}
+        activations = {"input": look.query, "output": look.output.output, "write": write.output}
+        learned: dict[str, FastWeights | None] = dict.fromkeys(CONTROLLERS)
+        synthetic: dict[str, Tensor] = {}
+        predictor_states = list(state.predictors)
+        for c, name in enumerate(CONTROLLERS):
+            weights = fast[c]
+            if weights is None:
+                continue
+            predictor = self._predictor(name)
+            synthetic[name], predictor_state = predictor(activations[name], target, state.predictors[c])
+            if predictor.lstm.recurrent:
+                predictor_states[c] = predictor_state
+            values = -self.log_alpha[name].exp() * gate_deltas(steps[name].gates, synthetic[name])
+            learned[name] = weights.append(steps[name].key, values) if self.fast_lifetime == "task" else weights
+            if name == "write" and self.order == "update_then_write":
+                # What an example has just taught the weights, value (x) key, moves its own pre-activations.
+                own = write.key.square().sum(-1, keepdim=True) + weights.num_biases
+                moved = write.preactivation + values * own
+                write = finish_step(self.network.memory.write_controller, write.key, moved, memory.write)
+        activations["write"] = write.output
+        new_memory = self.network.memory.store(look, write, memory)
+        new_fast = ControllerFastWeights(*(learned[name] for name in CONTROLLERS))
+        p = predictor_states
+        return SupportStep(activations, synthetic, look.address_weights), TaskState(
+            new_memory, new_fast, (p[0], p[1], p[2])
+        )
+
+    def learn(
+        self,
+        features: Float[Tensor, "batch support features"],
+        labels: Int64[Tensor, "batch support"],
+        state: TaskState | None = None,
+    ) -> tuple[list[SupportStep], TaskState]:
+        """Learns a support set: one example after another, or side by side, as `support` says.
+
+        Args:
+            features: shape (batch, support, features).
+            labels: classes within the task, shape (batch, support).
+            state: what is known before; `initial_state` if None.
+
+        Returns:
+            The steps, and what is known after the last.
+
+        Raises:
+            ValueError: if a label is not below `num_classes`.
+        """
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < self.num_classes:
+            raise InputError(
+                f"labels run from {int(labels.min())} to {int(labels.max())}; this model tells "
+                f"{self.num_classes} classes apart, 0 to {self.num_classes - 1}"
+            )
+        state = state or self.initial_state(len(features))
+        steps = []
+        if self.support == "set":
+            at_once = self.network.memory.num_slots
+            parts = zip(torch.split(features, at_once, 1), torch.split(labels, at_once, 1), strict=True)
+        else:
+            parts = zip(features.unbind(1), labels.unbind(1), strict=True)
+        for part_features, part_labels in parts:
+            step, state = self.learn_step(part_features, part_labels, state)
+            steps.append(step)
+        return steps, state._replace(fast=ControllerFastWeights(*(w and w.compact() for w in state.fast)))
+
+    def answer(
+        self, features: Float[Tensor, "batch queries features"], state: TaskState
+    ) -> Float[Tensor, "batch queries classes"]:
+        """Logits of a query set, each query answered as if alone. Changes nothing.
+
+        Args:
+            features: shape (batch, queries, features).
+            state: what the support set taught.
+
+        Returns:
+            Logits, shape (batch, queries, num_classes).
+        """
+        look = self.network.memory.look(features, state.memory, state.fast, zero_read=self.zero_read)
+        logits: Tensor = self.network.decoder(look.output.output)
+        return logits
+
+    def forward(
+        self,
+        support: Float[Tensor, "batch support features"],
+        support_labels: Int64[Tensor, "batch support"],
+        query: Float[Tensor, "batch queries features"],
+    ) -> Float[Tensor, "batch queries classes"]:
+        """Learns the support sets, then answers the query sets: logits, shape (batch, queries, num_classes)."""
+        _, state = self.learn(support, support_labels)
+        return self.answer(query, state)
+
+    def _predictor(self, name: str) -> GradientPredictor:
+        predictor: GradientPredictor = getattr(self.predictors, name)
+        return predictor

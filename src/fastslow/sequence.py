@@ -1,0 +1,432 @@
+r"""Eqs. 2-7 over a whole sequence: the loop over `NeuralMemory`, several times quicker, with the same gradients.
+
+On CPU the loop's time goes into operator calls, not into arithmetic. Three things are done differently here:
+
+- The input controller never sees the memory, so its steps are one fused `torch.lstm` call.
+- What the other two controllers read of :math:`q_t` (`compose="query"`) is one product for all steps.
+- The rest (Eqs. 3-7) is one `torch.autograd.Function`: buffers written in place, one matrix product a controller and
+  step, and a backward pass through time written by hand, which leaves the weights to one product at the end.
+
+`NeuralMemory.forward` remains the definition; `tests/test_sequence.py` holds the two together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from fastslow.controllers import ControllerState, LSTMController
+from fastslow.errors import InputError
+from fastslow.memory import MemoryState
+from fastslow.network import USAGE_DECAY, NeuralMemory
+
+#: A sequence is cut where what is kept for the backward pass would outgrow this. glibc hands blocks over 32 MiB back
+#: to the system and pays for every page again at the next call.
+BLOCK_BYTES = 20 * 2**20
+
+
+def has_quick_form(memory: NeuralMemory) -> bool:
+    """Whether `memory_sequence` is quick for this memory; it is a plain loop for others.
+
+    Quick: the paper's options, `compose="query"` and `residual_query=True`. Plain: `slots="keyed"`,
+    `similarity="euclidean"`, `write_policy="least_used"`, `recurrent=False`.
+    """
+    return (
+        memory.slots == "shared"
+        and memory.similarity == "dot"
+        and memory.write_policy == "read"
+        and memory.input_controller.recurrent
+    )
+
+
+def memory_sequence(
+    memory: NeuralMemory, features: Float[Tensor, "batch time features"], state: MemoryState
+) -> tuple[Float[Tensor, "batch time dim"], MemoryState]:
+    """Eqs. 2-7 over a sequence, under the slow weights alone: outputs, state and gradients of the step-by-step loop.
+
+    First order only in the quick form: gradients flow to the features, the parameters and the whole initial state,
+    but differentiating them once more raises `RuntimeError`. Memories without a quick form (`has_quick_form`), and
+    any under autocast, take the plain loop.
+
+    Args:
+        memory: the neural memory.
+        features: x_t, shape (batch, time, input_size).
+        state: the state before the first step; not modified.
+
+    Returns:
+        m_t of every step, shape (batch, time, dim), and the state after the last.
+
+    Raises:
+        ValueError: if the features' size is not the memory's, or the state is of another batch size.
+        RuntimeError: from a second derivative of the quick form.
+    """
+    batch_size, num_steps, size = features.shape
+    if size != memory.input_controller.input_size:
+        raise InputError(f"this memory takes {memory.input_controller.input_size} features; {size} came")
+    if state.memory.shape[0] != batch_size:
+        raise InputError(
+            f"{batch_size} sequences came with a state for {state.memory.shape[0]}; "
+            f"make one by initial_state({batch_size})"
+        )
+    if num_steps == 0:
+        return features.new_zeros(batch_size, 0, memory.dim), state
+    if not has_quick_form(memory) or torch.is_autocast_enabled(features.device.type):
+        return _plain_loop(memory, features, state)
+    return _quick_form(memory, features.transpose(0, 1), state)
+
+
+def _plain_loop(memory: NeuralMemory, features: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+    outputs = []
+    for step_features in features.unbind(1):
+        output, state = memory(step_features, state)
+        outputs.append(output)
+    return torch.stack(outputs, 1), state
+
+
+def _quick_form(memory: NeuralMemory, features: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+    """Time comes first in here: `features` has shape (time, batch, input_size)."""
+    queries, input_state = _input_steps(memory.input_controller, features, state.input)
+    if memory.residual_query:
+        queries = features + queries
+    in_query = memory.compose == "query"
+    weight_output, known_output = _split_weights(
+        memory.output_controller, queries, slice(0, memory.dim) if in_query else None
+    )
+    weight_write, known_write = _split_weights(
+        memory.write_controller, queries, slice(memory.dim, None) if in_query else None
+    )
+    carried = (state.memory, *state.output, *state.write)
+    kept_a_step = state.memory[0].numel() + 16 * memory.dim
+    piece = max(1, BLOCK_BYTES // (features.shape[1] * kept_a_step * features.element_size()))
+    by_step = (queries * memory.log_sharpness.exp(), known_output, known_write)
+    parts, weights_parts = [], []
+    for start in range(0, len(queries), piece):
+        given = (tensor[start : start + piece] if tensor.ndim == 3 else tensor for tensor in by_step)
+        outputs, hidden, cell_output, cell_write, last_memory, weights = _AddressReadWrite.apply(  # type: ignore[no-untyped-call]
+            *given, weight_output, weight_write, *carried, torch.is_grad_enabled()
+        )
+        carried = (last_memory, outputs[-1], cell_output, hidden, cell_write)
+        parts.append(outputs)
+        weights_parts.append(weights)
+    outputs, weights = torch.cat(parts), torch.cat(weights_parts)
+    ages = torch.arange(len(weights) - 1, -1, -1, device=weights.device)
+    usage = USAGE_DECAY ** len(weights) * state.usage + torch.tensordot(USAGE_DECAY ** ages.to(weights), weights, 1)
+    output_state, write_state = ControllerState(*carried[1:3]), ControllerState(*carried[3:])
+    state = MemoryState(carried[0], usage, input_state, output_state, write_state)
+    return outputs.transpose(0, 1), state
+
+
+def _input_steps(
+    controller: LSTMController, features: Tensor, state: ControllerState
+) -> tuple[Tensor, ControllerState]:
+    """Eq. 2 for all steps: (time, batch, dim), and the controller's state after them."""
+    initial = [part.unsqueeze(0) for part in state]
+    # Biases, one layer, no dropout, the form for training (the one with gradients), one direction, time first.
+    hidden, *last = torch.lstm(features, initial, _parameters(controller), True, 1, 0.0, True, False, False)
+    return hidden, ControllerState(*(part.squeeze(0) for part in last))
+
+
+def _parameters(controller: LSTMController) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """W_ih, W_hh, b_ih and b_hh of a recurrent controller."""
+    weight_hh, bias_hh = controller.weight_hh, controller.bias_hh
+    assert weight_hh is not None
+    assert bias_hh is not None
+    return controller.weight_ih, weight_hh, controller.bias_ih, bias_hh
+
+
+def _split_weights(controller: LSTMController, queries: Tensor, in_query: slice | None) -> tuple[Tensor, Tensor]:
+    """One controller's weights as `_AddressReadWrite` takes them, its gates in the order i, f, o, g.
+
+    Args:
+        controller: the output or the write controller.
+        queries: q_t, shape (time, batch, dim).
+        in_query: the columns of `weight_ih` that meet q_t; None if the controller does not read it.
+
+    Returns:
+        The weights of [what the step computes ; h], shape (4 * dim, 2 * dim), and what is known of all steps'
+        pre-activations before the first: shape (time, batch, 4 * dim), or (4 * dim,) if it is biases alone.
+    """
+
+    def reorder(rows: Tensor) -> Tensor:
+        i, f, g, o = rows.chunk(4)
+        return torch.cat([i, f, o, g])
+
+    weight_ih, weight_hh, bias_ih, bias_hh = _parameters(controller)
+    bias = reorder(bias_ih + bias_hh)
+    if in_query is None:
+        return reorder(torch.cat([weight_ih, weight_hh], 1)), bias
+    computed = weight_ih[:, controller.dim :] if in_query.start == 0 else weight_ih[:, : controller.dim]
+    known = torch.nn.functional.linear(queries, reorder(weight_ih[:, in_query]), bias)
+    return reorder(torch.cat([computed, weight_hh], 1)), known
+
+
+class _AddressReadWrite(torch.autograd.Function):
+    """Eqs. 3-7 over a sequence, as one operator of tensors. Time comes first, gates are in the order i, f, o, g.
+
+    A step works in one small buffer that stays in the processor's cache (`_Step`), and is kept as one row of a record.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        queries: Tensor,
+        known_output: Tensor,
+        known_write: Tensor,
+        weight_output: Tensor,
+        weight_write: Tensor,
+        memory: Tensor,
+        hidden_output: Tensor,
+        cell_output: Tensor,
+        hidden_write: Tensor,
+        cell_write: Tensor,
+        keep: bool,
+    ) -> tuple[Tensor, ...]:
+        (steps, batch, dim), num_slots = queries.shape, memory.shape[1]
+        outputs = torch.empty_like(queries)
+        weights = queries.new_empty(steps, batch, 1, num_slots)
+        # Without a backward pass to come there is no record, and each memory is written over the last.
+        now, after = _Step.empty(queries), _Step.empty(queries)
+        sizes = (steps + 1 if keep else 1, batch, num_slots, dim), (steps if keep else 0, *now.all.shape)
+        memories, record = _one_allocation(queries, *sizes)
+        memories[0] = memory
+        now.prev_output.copy_(hidden_output)
+        now.prev_write.copy_(hidden_write)
+        now.output_cell.prev_cell.copy_(cell_output)
+        now.write_cell.prev_cell.copy_(cell_write)
+
+        memory_at = memories.unbind() if keep else memories.unbind() * (steps + 1)
+        record_at, output_at = record.unbind(), outputs.unbind()
+        query_at, weights_at = queries.unsqueeze(2).unbind(), weights.unbind()
+        known_output_at, known_write_at = (
+            known.unbind() if known.ndim == 3 else (known,) * steps for known in (known_output, known_write)
+        )
+        read_vector = queries.new_empty(batch, 1, dim)
+        read_row = read_vector.squeeze(1)
+        weight_output_t, weight_write_t = weight_output.T, weight_write.T
+        for t in range(steps):
+            z = weights_at[t]
+            torch.bmm(query_at[t], memory_at[t].mT, out=z)
+            torch.softmax(z, -1, out=z)  # Eq. 3
+            torch.bmm(z, memory_at[t], out=read_vector)  # Eq. 4; bmm is slow into a slice
+            now.read.copy_(read_row)
+            torch.addmm(known_output_at[t], now.output_key, weight_output_t, out=now.output_cell.gates)
+            _finish_cell(now.output_cell, after.output_cell.prev_cell, now.output)  # Eq. 5
+            after.prev_output.copy_(now.output)
+            torch.addmm(known_write_at[t], now.write_key, weight_write_t, out=now.write_cell.gates)
+            _finish_cell(now.write_cell, after.write_cell.prev_cell, after.prev_write)  # Eq. 6
+            torch.lerp(memory_at[t], after.prev_write_row, z.mT, out=memory_at[t + 1])  # Eq. 7
+            if keep:
+                record_at[t].copy_(now.all)
+            else:
+                output_at[t].copy_(now.output)
+            now, after = after, now
+
+        if keep:
+            outputs.copy_(record[..., 2 * dim : 3 * dim])
+        write_vector = now.prev_write.clone()
+        given = queries, known_output, known_write, weight_output, weight_write
+        ctx.save_for_backward(*given, weights, memories, record, write_vector)
+        address_weights = weights.squeeze(2)
+        ctx.mark_non_differentiable(address_weights)
+        cells = now.output_cell.prev_cell.clone(), now.write_cell.prev_cell.clone()
+        return outputs, write_vector, *cells, memories[-1].clone(), address_weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any,  # noqa: ANN401
+        grad_outputs: Tensor,
+        grad_write: Tensor,
+        grad_cell_output: Tensor,
+        grad_cell_write: Tensor,
+        grad_memory: Tensor,
+        _: Tensor | None,
+    ) -> tuple[Tensor | None, ...]:
+        queries, known_output, known_write, weight_output, weight_write, *kept = ctx.saved_tensors
+        weights, memories, record, write_vector = kept
+        steps, batch, dim = queries.shape
+        step = _Step.empty(queries)
+        jacobian = _Jacobian.of(step)
+        grad_memory = grad_memory.clone(memory_format=torch.contiguous_format)
+        grad_cell_output, grad_cell_write = grad_cell_output.clone(), grad_cell_write.clone()
+        grad_queries, grad_gates = torch.empty_like(queries), queries.new_empty(steps, batch, 2, 4 * dim)
+        scratch = torch.empty_like(grad_memory)
+        grad_scores = torch.empty_like(weights[0])
+        grad_scores_row, grad_scores_column = grad_scores.squeeze(1), grad_scores.mT
+        grad_output_key, grad_write_key = queries.new_zeros(2, batch, 2 * dim)
+        (grad_read, carried_output), (grad_output, carried_write) = (
+            key.chunk(2, -1) for key in (grad_output_key, grad_write_key)
+        )
+        grad_read_row, carried_write_row = grad_read.unsqueeze(1), carried_write.unsqueeze(1)
+        carried_write.copy_(grad_write)
+        write_row = write_vector.unsqueeze(1)
+
+        memory_at, record_at, grad_outputs_at = memories.unbind(), record.unbind(), grad_outputs.unbind()
+        query_at, grad_query_at = queries.unsqueeze(2).unbind(), grad_queries.unsqueeze(2).unbind()
+        weights_at, grad_gates_at = weights.unbind(), grad_gates.unbind()
+        for t in reversed(range(steps)):
+            z, memory = weights_at[t], memory_at[t]
+            # Eq. 7 at the address weights: dL/dM_t . (m'_t - M_{t-1}[i]). The record of t + 1 still has m'_t.
+            torch.sub(write_row, memory, out=scratch)
+            scratch.mul_(grad_memory)
+            step.all.copy_(record_at[t])
+            write_row = step.prev_write_row
+            jacobian.fill()
+            # Eq. 7 at the write vector, then Eqs. 6 and 5.
+            carried_write_row.add_(torch.bmm(z, grad_memory))
+            _cell_backward(jacobian.write, carried_write, grad_cell_write)
+            torch.mm(jacobian.write.grad_gates, weight_write, out=grad_write_key)
+            grad_output.add_(carried_output).add_(grad_outputs_at[t])
+            _cell_backward(jacobian.output, grad_output, grad_cell_output)
+            torch.mm(jacobian.output.grad_gates, weight_output, out=grad_output_key)
+            grad_gates_at[t].copy_(jacobian.grad_gates)
+            # Eq. 4 at the address weights, and Eq. 3.
+            scratch.addcmul_(memory, grad_read_row)
+            torch.sum(scratch, -1, out=grad_scores_row)
+            grad_scores.mul_(z)
+            grad_scores.addcmul_(z, grad_scores.sum(-1, keepdim=True), value=-1)
+            torch.bmm(grad_scores, memory, out=grad_query_at[t])
+            # Eqs. 7, 4 and 3 at M_{t-1}: (1 - z) dL/dM_t + z dL/dm-bar_t, and the scores' gradient times q_t.
+            grad_memory.lerp_(grad_read_row, z.mT).addcmul_(grad_scores_column, query_at[t])
+
+        keys = record.view(steps * batch, -1)
+        grads_output, grads_write = grad_gates.unbind(2)
+        return (
+            grad_queries,
+            grads_output.sum_to_size(known_output.shape),
+            grads_write.sum_to_size(known_write.shape),
+            grads_output.view(steps * batch, -1).T @ keys[:, : 2 * dim],
+            grads_write.view(steps * batch, -1).T @ keys[:, 2 * dim : 4 * dim],
+            grad_memory,
+            carried_output,
+            grad_cell_output,
+            carried_write,
+            grad_cell_write,
+            None,
+        )
+
+
+def _one_allocation(like: Tensor, *sizes: tuple[int, ...]) -> list[Tensor]:
+    """Empty tensors in one block, which glibc keeps for the next call; several large ones it would give back."""
+    numbers = [math.prod(size) for size in sizes]
+    parts = like.new_empty(sum(numbers)).split_with_sizes(numbers)
+    return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
+
+
+class _Cell(NamedTuple):
+    """One controller's part of a step, views of one buffer: i, f, o, g, c_{t-1} and tanh(c_t), (batch, dim) each."""
+
+    gates: Tensor
+    sigmoids: Tensor
+    input: Tensor
+    forget: Tensor
+    output: Tensor
+    candidate: Tensor
+    prev_cell: Tensor
+    squashed: Tensor
+
+    @classmethod
+    def of(cls, buffer: Tensor) -> _Cell:
+        """Views of a buffer of shape (batch, 6, dim)."""
+        return cls(buffer[:, :4].flatten(1), buffer[:, :3].flatten(1), *buffer.unbind(1))
+
+
+class _Step(NamedTuple):
+    r"""One step, views of one buffer: keys :math:`[\bar m_t ; m_{t-1}]` and :math:`[m_t ; m'_{t-1}]`, two cells."""
+
+    all: Tensor
+    cells: Tensor
+    output_key: Tensor
+    write_key: Tensor
+    read: Tensor
+    prev_output: Tensor
+    output: Tensor
+    prev_write: Tensor
+    prev_write_row: Tensor
+    output_cell: _Cell
+    write_cell: _Cell
+
+    @classmethod
+    def empty(cls, like: Tensor) -> _Step:
+        """For queries like these, shape (time, batch, dim)."""
+        batch, dim = like.shape[1:]
+        # Padded: rows of a whole number of pages would compete for the same cache lines.
+        everything = like.new_zeros(batch, 16 * dim + 16)
+        keys = everything[:, : 4 * dim]
+        cells = everything[:, 4 * dim : 16 * dim].view(batch, 2, 6, dim)
+        output_key, write_key = keys.chunk(2, -1)
+        read, prev_output, output, prev_write = keys.chunk(4, -1)
+        columns = (read, prev_output, output, prev_write, prev_write.unsqueeze(1))
+        return cls(everything, cells, output_key, write_key, *columns, _Cell.of(cells[:, 0]), _Cell.of(cells[:, 1]))
+
+
+class _CellJacobian(NamedTuple):
+    """How gradients at h and c of one LSTM step reach its pre-activations, and those gradients; all views."""
+
+    by_cell: Tensor
+    by_hidden: Tensor
+    cell_by_hidden: Tensor
+    forget: Tensor
+    grad_gates: Tensor
+    grad_gates_split: Tensor
+    grad_output_gate: Tensor
+
+
+class _Jacobian(NamedTuple):
+    """Both cells' Jacobians, from views of a step (`sigmoids` to `inner`) to views of a buffer (`by_*`)."""
+
+    sigmoids: Tensor
+    partners: Tensor
+    outer: Tensor
+    inner: Tensor
+    product: Tensor
+    by_sigmoids: Tensor
+    by_rest: Tensor
+    grad_gates: Tensor
+    output: _CellJacobian
+    write: _CellJacobian
+
+    @classmethod
+    def of(cls, step: _Step) -> _Jacobian:
+        batch, _, _, dim = step.cells.shape
+        # Of each cell: i and f by c, o by h, g by c; and c by h.
+        buffer, grad_gates = step.cells.new_empty(batch, 2, 5, dim), step.cells.new_empty(batch, 2, 4 * dim)
+        cells = []
+        for k, cell in enumerate((step.output_cell, step.write_cell)):
+            split = grad_gates[:, k].view(batch, 4, dim)
+            by_cell, by_hidden, cell_by_hidden = buffer[:, k, :4], buffer[:, k, 2], buffer[:, k, 4]
+            views = (by_cell, by_hidden, cell_by_hidden, cell.forget, grad_gates[:, k], split, split[:, 2])
+            cells.append(_CellJacobian(*views))
+        sources = (step.cells[:, :, :3], step.cells[:, :, 3:], step.cells[:, :, 0:3:2], step.cells[:, :, 3:6:2])
+        product = step.cells.new_empty(batch, 2, 2, dim)
+        return cls(*sources, product, buffer[:, :, :3], buffer[:, :, 3:], grad_gates, *cells)
+
+    def fill(self) -> None:
+        """Local derivatives of both cells at once, from what the step now holds."""
+        # s (1 - s) times its partner in c_t or h_t: i with g, f with c_{t-1}, o with tanh(c_t).
+        torch.addcmul(self.sigmoids, self.sigmoids, self.sigmoids, value=-1, out=self.by_sigmoids).mul_(self.partners)
+        # i (1 - g^2) and o (1 - tanh(c_t)^2).
+        torch.mul(self.outer, self.inner, out=self.product)
+        torch.addcmul(self.outer, self.product, self.inner, value=-1, out=self.by_rest)
+
+
+def _finish_cell(cell: _Cell, next_cell: Tensor, hidden: Tensor) -> None:
+    """From pre-activations in `cell.gates` to gates; writes c_t and h_t."""
+    cell.sigmoids.sigmoid_()
+    cell.candidate.tanh_()
+    torch.mul(cell.forget, cell.prev_cell, out=next_cell).addcmul_(cell.input, cell.candidate)
+    torch.tanh(next_cell, out=cell.squashed)
+    torch.mul(cell.output, cell.squashed, out=hidden)
+
+
+def _cell_backward(jacobian: _CellJacobian, grad_hidden: Tensor, grad_cell: Tensor) -> None:
+    """Back through one LSTM step: fills the gradient at its pre-activations; dL/dc_t becomes dL/dc_{t-1}."""
+    grad_cell.addcmul_(grad_hidden, jacobian.cell_by_hidden)
+    torch.mul(jacobian.by_cell, grad_cell.unsqueeze(1), out=jacobian.grad_gates_split)
+    torch.mul(jacobian.by_hidden, grad_hidden, out=jacobian.grad_output_gate)
+    grad_cell.mul_(jacobian.forget)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import yaml
+
+from fastslow.cli import main
+from fastslow.experiments import fewshot
+
+
+def fails(capsys, *arguments):
+    """Runs a command that must fail with code 2; the one line that it says."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    assert stopped.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTSLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FASTSLOW_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(fewshot, "VALIDATION_EPISODES", 4)
+
+
+@pytest.fixture
+def options(tmp_path, tiny_model, few_glyphs):
+    content = {
+        "way": 3, "pair_classes": 8, "tasks": 4, "cached_tasks": 4, "queries": 2, "model": tiny_model, "steps": 6,
+        "shares": [1, 1, 1], "name": "tiny",
+    }  # fmt: skip
+    path = tmp_path / "options.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_train_evaluate_and_table(options, capsys, tmp_path):
+    main(["train", "fewshot", "--config", str(options), "--seed", "3"])
+    assert "fast path on" in capsys.readouterr().out
+    written = json.loads((tmp_path / "runs/tiny/config.json").read_text())
+    assert (written["seed"], written["way"]) == (3, 3)
+    main(
+        ["evaluate", "--model", "runs/tiny", "--data", "glyphs", "--way", "3", "--episodes", "5", "--json", "out.json"]
+    )
+    result = json.loads((tmp_path / "out.json").read_text())
+    expected = {
+        "accuracy_mean",
+        "accuracy_ci95",
+        "episodes",
+        "split",
+        "split_sha256",
+        "transductive",
+        "seed",
+        "seconds",
+    }
+    assert expected <= result.keys()
+    assert result["episodes"] == 5
+    main(["table", "runs/tiny/result.json", "--out", "table.md"])
+    assert (
+        f"{100 * json.loads((tmp_path / 'runs/tiny/result.json').read_text())['accuracy_mean']:.2f}"
+        in (tmp_path / "table.md").read_text()
+    )
+
+
+def test_pack_halves_a_model(options, capsys, tmp_path):
+    main(["train", "fewshot", "--config", str(options)])
+    main(["pack", "runs/tiny", "small.safetensors"])
+    assert (tmp_path / "small.safetensors").stat().st_size < 0.7 * (
+        tmp_path / "runs/tiny/model.safetensors"
+    ).stat().st_size
+    main(["evaluate", "--model", "small.safetensors", "--way", "3", "--episodes", "3"])
+    assert "ends in .safetensors" in fails(capsys, "pack", "runs/tiny", "small.bin")
+
+
+def test_help_does_not_import_torch():
+    code = "import sys\nfrom fastslow.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("command", [["train", "fewshot"], ["evaluate"], ["data", "fetch"], ["data", "preview"]])
+def test_every_command_has_help(command, capsys):
+    main([*command, "--help"])
+    assert "fastslow" in capsys.readouterr().out
+
+
+def test_list_and_preview(capsys, few_glyphs, tmp_path):
+    main(["data", "list"])
+    listed = capsys.readouterr().out
+    assert "glyphs" in listed
+    assert "fastslow data fetch omniglot" in listed
+    main(["data", "preview", "--out", "sheet.png"])
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_data(capsys, tmp_path):
+    assert "no data 'nowhere'" in fails(capsys, "train", "fewshot", "--data", "nowhere", "--steps", "1")
+    message = fails(capsys, "train", "fewshot", "--data", "omniglot", "--data-dir", str(tmp_path), "--steps", "1")
+    assert "fastslow data fetch omniglot" in message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_truncated_zip(capsys, tmp_path):
+    for part in ("background", "evaluation"):
+        with zipfile.ZipFile(tmp_path / f"images_{part}.zip", "w") as file:
+            file.writestr(f"images_{part}/Latin/character01/0001_01.png", b"x" * 1000)
+        whole = (tmp_path / f"images_{part}.zip").read_bytes()
+        (tmp_path / f"images_{part}.zip").write_bytes(whole[: len(whole) // 2])
+    message = fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s", "--data", "omniglot", "--data-dir", ".")
+    assert "images_background.zip" in message
+
+
+def test_more_ways_than_classes(capsys, few_glyphs, tmp_path):
+    assert "way=11" in fails(capsys, "train", "fewshot", "--way", "11", "--steps", "1")
+    message = fails(capsys, "evaluate", "--model", "pretrained:omniglot-20w1s", "--data", "glyphs", "--way", "20")
+    assert "20" in message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unknown_options(capsys, options, tmp_path):
+    options.write_text(options.read_text() + "wya: 5\n")
+    assert "unknown option 'wya'" in fails(capsys, "train", "fewshot", "--config", str(options))
+    assert "--wya" in fails(capsys, "train", "fewshot", "--wya", "5")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_model_that_is_none(capsys, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"not a model")
+    assert "model.json is missing" in fails(capsys, "evaluate", "--model", "model.safetensors")
+    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "method": "fastslow", "model": {}, "details": {}}))
+    assert "corrupt or truncated" in fails(capsys, "evaluate", "--model", "model.safetensors", "--json", "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_taken_run_folder_and_nothing_to_resume(capsys, options):
+    assert "nothing to resume" in fails(capsys, "train", "fewshot", "--config", str(options), "--resume")
+    main(["train", "fewshot", "--config", str(options)])
+    capsys.readouterr()
+    assert "holds a run already" in fails(capsys, "train", "fewshot", "--config", str(options))
+
+
+def test_images_of_the_wrong_shape_in_a_folder(capsys, tmp_path):
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    (tmp_path / "mine" / "a" / "x.png").write_bytes(b"no image")
+    assert "x.png" in fails(capsys, "train", "fewshot", "--data", "mine", "--steps", "1")
+
+
+def test_table_of_no_result(capsys, tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    assert "holds no result" in fails(capsys, "table", "x.json")

@@ -1,0 +1,21 @@
+"""Small data and small models that many tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastslow.data import sources
+
+TINY_MODEL = {"channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8}
+
+
+@pytest.fixture
+def few_glyphs(monkeypatch):
+    """The embedded glyphs, cut to 60 classes of 20, so that loading them takes no time."""
+    monkeypatch.setattr(sources, "GLYPH_CLASSES", (40, 10, 10))
+
+
+@pytest.fixture
+def tiny_model():
+    """Changes that make a preset small enough to train in a test."""
+    return dict(TINY_MODEL)
