@@ -12,9 +12,10 @@ from fastslow.baselines.protonet import PrototypeClassifier
 from fastslow.cli import main
 from fastslow.data import sources
 from fastslow.errors import InputError
+from fastslow.experiments.fewshot_config import command_line
 from fastslow.model_files import TrainedModel, save_model
 from fastslow.models import build_learner, preset
-from fastslow.report import command_line, write_report
+from fastslow.report import write_report
 
 CONFIG = {"data": "glyphs", "way": 5, "shot": 1, "seed": 3, "minutes": 2.0, "steps": None, "augment": False}
 RESULT = {

@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import html
 import json
-import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from fastslow import plots
 from fastslow.data.sources import load_source
 from fastslow.errors import InputError
-from fastslow.experiments.fewshot_config import FewShotConfig
+from fastslow.experiments.fewshot_config import command_line
 from fastslow.experiments.tables import ROW_NAMES
 from fastslow.model_files import TrainedModel, load_model
 from fastslow.runs import write_atomically
@@ -212,30 +211,6 @@ def _options(config: Mapping[str, Any]) -> str:
         + (f"<pre>{_text(command)}</pre>" if command else "")
         + f"<details><summary>All options</summary>{_facts(options)}</details>"
     )
-
-
-def command_line(config: Mapping[str, Any]) -> str:
-    """The command that starts a few-shot run of these options; options at their default are left out.
-
-    Args:
-        config: as in `config.json`. Options of another kind of run give "".
-    """
-    defaults = json.loads(json.dumps(dataclasses.asdict(FewShotConfig(steps=1)), default=str)) | {"steps": None}
-    if not set(config) <= set(defaults):
-        return ""
-    words = ["fastslow", "train", "fewshot"]
-    for name, value in config.items():
-        flag = "--" + name.replace("_", "-")
-        if value == defaults[name]:
-            continue
-        if isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag[2:]}")
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                words += [f"{flag}.{key}", str(item)]
-        else:
-            words += [flag, *map(str, value if isinstance(value, list) else [value])]
-    return shlex.join(words)
 
 
 def _training(source: Source) -> str:

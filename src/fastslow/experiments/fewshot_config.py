@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,3 +127,27 @@ class FewShotConfig:
         data = Path(self.data).name
         control = "" if self.control == "none" else f"-{self.control}"
         return f"{data}-{self.way}w{self.shot}s-{self.method}-{self.preset}{control}-seed{self.seed}"
+
+
+def command_line(config: Mapping[str, Any]) -> str:
+    """The command that starts a few-shot run of these options; options at their default are left out.
+
+    Args:
+        config: as in `config.json`. Options of another kind of run give "".
+    """
+    defaults = json.loads(json.dumps(dataclasses.asdict(FewShotConfig(steps=1)), default=str)) | {"steps": None}
+    if not set(config) <= set(defaults):
+        return ""
+    words = ["fastslow", "train", "fewshot"]
+    for name, value in config.items():
+        flag = "--" + name.replace("_", "-")
+        if value == defaults[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                words += [f"{flag}.{key}", str(item)]
+        else:
+            words += [flag, *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)

@@ -17,7 +17,7 @@ from fastslow.data.sources import load_source
 from fastslow.data.splits import Split
 from fastslow.errors import InputError
 from fastslow.experiments.fewshot import FewShotTraining, Progress, classifier
-from fastslow.experiments.fewshot_config import FewShotConfig
+from fastslow.experiments.fewshot_config import FewShotConfig, command_line
 from fastslow.model_files import TrainedModel, folded_encoder, load_model, save_model
 from fastslow.models import build_learner
 from fastslow.protocol import (
@@ -77,6 +77,7 @@ def run_fewshot(
         )  # fmt: skip
         result |= {
             "control": config.control, "preset": config.preset, "training_seed": config.seed,
+            "command": command_line(plain["training"]),
             "training_seconds": training.total_seconds, "options": plain["training"],
         }  # fmt: skip
         write_json(run.folder / "result.json", result)
