@@ -59,23 +59,32 @@ def seed_table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         if "training_seed" in result:
             task = f"{result['data']} {result['n_way']}-way {result['n_shot']}-shot"
-            groups[task, result["method"], result["preset"], result["control"]].append(result)
+            groups[task, result["method"], result["preset"], result["control"], _length(result)].append(result)
     lines = [
-        "| task | method | preset | control | accuracy, mean of seeds | each seed (95 % interval over episodes) | "
+        "| task | method | preset | control | length | accuracy, mean of seeds | each seed (95 % interval over episodes) | "
         "prototypes, same encoder | minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for (task, method, preset, control), group in sorted(groups.items(), key=lambda item: [str(k) for k in item[0]]):
+    for (task, method, preset, control, length), group in sorted(
+        groups.items(), key=lambda item: [str(k) for k in item[0]]
+    ):
         runs = sorted(group, key=lambda run: run["training_seed"])
         each = ", ".join(f"{100 * run['accuracy_mean']:.2f} ± {100 * run['accuracy_ci95']:.2f}" for run in runs)
         prototypes = [run["beside"]["protonet"]["accuracy_mean"] for run in runs if "protonet" in run["beside"]]
         cells = [
-            task, method, preset, control, _percent([run["accuracy_mean"] for run in runs]), each,
+            task, method, preset, control, length, _percent([run["accuracy_mean"] for run in runs]), each,
             _percent(prototypes) if prototypes else "-",
             f"{mean(run['training_seconds'] for run in runs) / 60:.0f}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _length(result: dict[str, Any]) -> str:
+    """How long a run trained, so that only runs of the same length make one row."""
+    options = result["options"]
+    length = f"{options['steps']} steps" if options["minutes"] is None else f"{options['minutes']:g} min"
+    return length if options["encoder"] is None else f"{length} on a trained encoder"
 
 
 def _percent(accuracies: Sequence[float]) -> str:

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from fastslow.experiments.tables import seed_table
+
+
+def result(accuracy, seed, **options):
+    return {
+        "data": "omniglot", "n_way": 5, "n_shot": 1, "method": "fastslow", "preset": "default", "control": "none",
+        "accuracy_mean": accuracy, "accuracy_ci95": 0.001, "training_seed": seed, "training_seconds": 60,
+        "beside": {"protonet": {"accuracy_mean": 0.5}},
+        "options": {"steps": 10, "minutes": None, "encoder": None, **options},
+    }  # fmt: skip
+
+
+def test_seeds_of_one_configuration_make_one_row():
+    # Mean 0.92; standard deviation 0.04 / sqrt(2), over two seeds 0.02.
+    lines = seed_table([result(0.94, 1), result(0.90, 0)]).splitlines()
+    assert len(lines) == 3
+    assert "92.00 ± 2.00 (2)" in lines[2]
+    assert "90.00 ± 0.10, 94.00 ± 0.10" in lines[2]
+
+
+@pytest.mark.parametrize("other", [{"steps": 20}, {"steps": None, "minutes": 20.0}, {"encoder": "runs/x"}])
+def test_runs_of_other_length_make_another_row(other):
+    table = seed_table([result(0.9, 0), result(0.8, 0, **other)])
+    assert len(table.splitlines()) == 4
+    assert "90.00 (1)" in table
+    assert "80.00 (1)" in table
+    assert {line.count("|") for line in table.splitlines()} == {10}
+
+
+def test_what_is_no_training_run_is_left_out():
+    only = {key: value for key, value in result(0.9, 0).items() if key != "training_seed"}
+    assert len(seed_table([only]).splitlines()) == 2
