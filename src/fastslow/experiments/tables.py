@@ -61,13 +61,12 @@ def seed_table(results: Sequence[dict[str, Any]]) -> str:
             task = f"{result['data']} {result['n_way']}-way {result['n_shot']}-shot"
             groups[task, result["method"], result["preset"], result["control"], _length(result)].append(result)
     lines = [
-        "| task | method | preset | control | length | accuracy, mean of seeds | each seed (95 % interval over episodes) | "
-        "prototypes, same encoder | minutes |",
+        "| task | method | preset | control | length | accuracy, mean of seeds | each seed (95 % interval over episodes) "
+        "| prototypes, same encoder | minutes |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for (task, method, preset, control, length), group in sorted(
-        groups.items(), key=lambda item: [str(k) for k in item[0]]
-    ):
+    for key, group in sorted(groups.items()):
+        task, method, preset, control, length = key
         runs = sorted(group, key=lambda run: run["training_seed"])
         each = ", ".join(f"{100 * run['accuracy_mean']:.2f} ± {100 * run['accuracy_ci95']:.2f}" for run in runs)
         prototypes = [run["beside"]["protonet"]["accuracy_mean"] for run in runs if "protonet" in run["beside"]]
