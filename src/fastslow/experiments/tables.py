@@ -60,11 +60,11 @@ def seed_table(results: Sequence[dict[str, Any]]) -> str:
         if "training_seed" in result:
             task = f"{result['data']} {result['n_way']}-way {result['n_shot']}-shot"
             groups[task, result["method"], result["preset"], result["control"], _length(result)].append(result)
-    lines = [
-        "| task | method | preset | control | length | accuracy, mean of seeds | each seed (95 % interval over episodes) "
-        "| prototypes, same encoder | minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    columns = (
+        "task", "method", "preset", "control", "length", "accuracy, mean of seeds",
+        "each seed (95 % interval over episodes)", "prototypes, same encoder", "minutes",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
     for key, group in sorted(groups.items()):
         task, method, preset, control, length = key
         runs = sorted(group, key=lambda run: run["training_seed"])
