@@ -1,8 +1,8 @@
 """What every benchmark shares: interleaved timing, peak memory in a process of its own, and the file of results.
 
 Machines are busy and processors change speed, so a time alone says little. All forms of one comparison run in turn in
-one process, round after round, and are compared by the ratio of their medians. Memory is measured apart: a form is run
-in a fresh process, as a high-water mark cannot be lowered again.
+one process, round after round, each after an untimed run of its own, and are compared by the ratio of their medians.
+Memory is measured apart: a form is run in a fresh process, as a high-water mark cannot be lowered again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ Form = Callable[[], object]
 
 
 def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> dict[str, dict[str, float]]:
-    """Runs every form once a round, in turn; gives milliseconds: median, minimum and upper quartile."""
+    """Times every form once a round, in turn; gives milliseconds: median, minimum and upper quartile.
+
+    Each form runs once untimed just before, so that it is timed in its own steady state, as in a loop of its own, and
+    does not pay for the pages and caches that the form before it gave back or filled.
+    """
     for _ in range(warmup):
         for form in forms.values():
             form()
@@ -34,6 +38,7 @@ def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> d
     for _ in range(rounds):
         for name, form in forms.items():
             gc.collect(0)
+            form()
             start = time.perf_counter()
             form()
             times[name].append(1e3 * (time.perf_counter() - start))

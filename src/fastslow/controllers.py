@@ -30,39 +30,46 @@ class Gates(NamedTuple):
 
     Attributes:
         input: i, shape (..., dim), after the sigmoid.
-        forget: f, likewise.
+        forget: f, likewise; None in a step from zeros, where there is nothing to forget.
         candidate: g, after the hyperbolic tangent.
         output: o, after the sigmoid.
-        prev_cell: c_{t-1}.
+        prev_cell: c_{t-1}; None in a step from zeros.
         cell: c_t.
+        squashed: tanh(c_t).
     """
 
     input: Tensor
-    forget: Tensor
+    forget: Tensor | None
     candidate: Tensor
     output: Tensor
-    prev_cell: Tensor
+    prev_cell: Tensor | None
     cell: Tensor
+    squashed: Tensor
 
 
-def lstm_gates(preactivation: Float[Tensor, "*batch gates"], prev_cell: Float[Tensor, ...]) -> Gates:
+def lstm_gates(preactivation: Float[Tensor, "*batch gates"], prev_cell: Float[Tensor, ...] | None) -> Gates:
     """Gates and cell of one LSTM step, from its pre-activations in the order of `nn.LSTMCell` (i, f, g, o).
 
     Args:
         preactivation: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim).
-        prev_cell: c_{t-1}, shape (..., dim) or one that broadcasts to it.
+        prev_cell: c_{t-1}, shape (..., dim) or one that broadcasts to it; None for a step from zeros.
 
     Returns:
         The gates, each of shape (..., dim).
     """
     i, f, g, o = preactivation.chunk(4, dim=-1)
-    i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
-    return Gates(i, f, g, o, prev_cell, torch.addcmul(f * prev_cell, i, g))
+    i, g, o = torch.sigmoid(i), torch.tanh(g), torch.sigmoid(o)
+    if prev_cell is None:
+        cell = i * g
+        return Gates(i, None, g, o, None, cell, torch.tanh(cell))
+    f = torch.sigmoid(f)
+    cell = torch.addcmul(f * prev_cell, i, g)
+    return Gates(i, f, g, o, prev_cell, cell, torch.tanh(cell))
 
 
 def lstm_output(gates: Gates) -> Tensor:
     """The output h_t = o * tanh(c_t), shape (..., dim)."""
-    return gates.output * torch.tanh(gates.cell)
+    return gates.output * gates.squashed
 
 
 class LSTMController(nn.Module):
@@ -132,8 +139,9 @@ class LSTMController(nn.Module):
 
     def gates(self, preactivation: Float[Tensor, "batch *queries gates"], state: ControllerState) -> Gates:
         """The inside of the step, from its pre-activations and the state before it."""
-        cell = state.cell if preactivation.ndim == 2 else state.cell.unsqueeze(1)
-        return lstm_gates(preactivation, cell if self.recurrent else torch.zeros_like(cell))
+        if not self.recurrent:
+            return lstm_gates(preactivation, None)
+        return lstm_gates(preactivation, state.cell if preactivation.ndim == 2 else state.cell.unsqueeze(1))
 
     def forward(
         self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState

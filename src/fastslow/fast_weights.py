@@ -35,13 +35,12 @@ def gate_deltas(gates: Gates, synthetic_grad: Float[Tensor, "*batch dim"]) -> Fl
     Returns:
         dL/d(pre-activations), shape (..., 4 * dim), in the unit of `synthetic_grad`.
     """
-    i, f, g, o, prev_cell, cell = gates
-    squashed = torch.tanh(cell)
+    i, f, g, o, prev_cell, _, squashed = gates
     d_cell = _tanh_backward(synthetic_grad * o, squashed)
     return torch.cat(
         [
             _sigmoid_backward(d_cell * g, i),
-            _sigmoid_backward(d_cell * prev_cell, f),
+            torch.zeros_like(i) if f is None or prev_cell is None else _sigmoid_backward(d_cell * prev_cell, f),
             _tanh_backward(d_cell * i, g),
             _sigmoid_backward(synthetic_grad * squashed, o),
         ],

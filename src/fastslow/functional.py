@@ -51,15 +51,16 @@ def address(
         )
     # A row times M^T: several times quicker on CPU than M times a column.
     rows = query.unsqueeze(1) if query.ndim == 2 else query
-    scores = (rows @ memory.mT).reshape(*query.shape[:-1], memory.shape[1])
     if similarity == "euclidean":
-        half_square = 0.5 * memory.square().sum(-1)
-        scores = scores - (half_square if query.ndim == 2 else half_square.unsqueeze(1))
+        squares = torch.linalg.vecdot(memory, memory).unsqueeze(1)
+        scores = torch.baddbmm(squares, rows, memory.mT, beta=-0.5)
+    else:
+        scores = rows @ memory.mT
     scores = sharpness * scores
     if empty is not None:
-        out = _LEFT_OUT * empty
-        scores = scores - (out if query.ndim == 2 else out.unsqueeze(1))
-    return torch.softmax(scores, dim=-1)
+        scores = torch.add(scores, empty.unsqueeze(1), alpha=-_LEFT_OUT)
+    weights = torch.softmax(scores, dim=-1)
+    return weights.squeeze(1) if query.ndim == 2 else weights
 
 
 def read(

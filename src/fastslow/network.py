@@ -152,12 +152,13 @@ class NeuralMemory(nn.Module):
 
     def initial_state(self, batch_size: int) -> MemoryState:
         """Learned distinct slots and controllers at zero, for `batch_size` memories side by side."""
+        zeros = self.input_controller.initial_state(batch_size)  # the controllers are of one size
         return MemoryState(
             memory=self.initial_slots.expand(batch_size, -1, -1),
             usage=self.initial_slots.new_zeros(batch_size, self.num_slots),
-            input=self.input_controller.initial_state(batch_size),
-            output=self.output_controller.initial_state(batch_size),
-            write=self.write_controller.initial_state(batch_size),
+            input=zeros,
+            output=zeros,
+            write=zeros,
         )
 
     def look(

@@ -60,7 +60,7 @@ class GradientPredictor(nn.Module):
         self,
         activation: Float[Tensor, "batch *examples dim"],
         target: Float[Tensor, "batch *examples targets"],
-        state: ControllerState,
+        state: ControllerState | None = None,
     ) -> tuple[Float[Tensor, "batch *examples dim"], ControllerState]:
         """One step: the predicted gradient and the next state of the LSTM.
 
@@ -69,7 +69,7 @@ class GradientPredictor(nn.Module):
                 state. Detach it where the loss of this call must not reach the
                 controller (Eq. 11 does, see `predictor_loss`; the episodic regime wants it attached).
             target: one-hot label or target vector, shape (batch, target_size), likewise.
-            state: the LSTM's state before the step.
+            state: the LSTM's state before the step; None for a step from zeros.
 
         Returns:
             dL/da for a loss summed over the batch, in units of the running scale of `RunningRMS` where one
@@ -77,6 +77,7 @@ class GradientPredictor(nn.Module):
         """
         if self.kind == "label_only":
             activation = torch.zeros_like(activation)
+        state = state or self.initial_state(len(activation))
         hidden, state = self.lstm(torch.cat([activation, target], dim=-1), state)
         return self.head(hidden), state
 

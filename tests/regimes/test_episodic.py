@@ -152,7 +152,8 @@ def test_a_support_set_equals_its_pieces_chained(memory, options):
     # Six steps are materialised, the later ones appended to the matrix: all forms of fast weights take part.
     first, between = learner.learn(support[:, :6], labels[:, :6])
     second, chained = learner.learn(support[:, 6:], labels[:, 6:], between)
-    assert (between.fast.write.matrix is not None) == (learner.fast_lifetime == "task")
+    lasting = between.fast.write is not None and between.fast.write.matrix is not None
+    assert lasting == (learner.fast_lifetime == "task")
     assert_close(learner.answer(query, chained), learner.answer(query, together))
     assert_close(chained.memory.memory, together.memory.memory)
     for step, other in zip(steps, first + second, strict=True):
@@ -257,7 +258,7 @@ def test_a_step_by_hand():
     memory, initial = learner.network.memory, learner.initial_state(2)
     plain = memory.look(support[:, 0], initial.memory)
     target = F.one_hot(labels[:, 0], CLASSES).double()
-    synthetic, _ = learner.predictors.input(plain.query, target, initial.predictors[0])
+    synthetic, _ = learner.predictors.input(plain.query, target, initial.predictors["input"])
     assert_close(step.synthetic_grads["input"], synthetic)
     value = -0.5 * gate_deltas(plain.input.gates, synthetic)
     assert_close(state.fast.input.values[:, 0], value)
@@ -273,7 +274,7 @@ def test_fast_weights_of_a_step_are_gone_once_the_memory_is_written():
     learner = make({"compose": "query"}, **ALONE, fast_lifetime="step")
     support, labels, query = tasks()
     _, state = learner.learn(support, labels)
-    assert state.fast.write.is_empty
+    assert state.fast.write is None
     # What was learned lies in the memory alone: with another one in its place the labels are forgotten.
     forgotten = state._replace(memory=learner.initial_state(2).memory)
     assert torch.equal(learner.answer(query, forgotten), learner.answer(query, learner.initial_state(2)))
@@ -418,7 +419,7 @@ def test_a_shared_predictor_is_in_the_optimiser_once_and_survives_saving():
 def test_a_shared_predictor_keeps_a_state_for_each_controller():
     learner = make(share=True)
     _, state = learner.learn(*tasks()[:2])
-    hidden = [part.hidden for part in state.predictors]
+    hidden = [state.predictors[name].hidden for name in CONTROLLERS]
     assert not torch.allclose(hidden[0], hidden[1])
     assert not torch.allclose(hidden[1], hidden[2])
 
@@ -440,7 +441,8 @@ def test_the_initial_state_knows_nothing():
     state = learner.initial_state(2)
     assert torch.equal(state.memory.memory[0], learner.network.memory.initial_slots)
     assert [weights.keys.shape[1] for weights in state.fast] == [0, 0, 0]
-    for part in (*state.memory[2:], *state.predictors):
+    assert set(state.predictors) == set(CONTROLLERS)
+    for part in (*state.memory[2:], *state.predictors.values()):
         assert isinstance(part, ControllerState)
         assert not torch.stack([part.hidden, part.cell]).any()
 

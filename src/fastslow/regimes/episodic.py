@@ -7,14 +7,14 @@ from the state that the support set left. Slow weights, step sizes and predictor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from fastslow.controllers import ControllerState
+from fastslow.controllers import ControllerState, LSTMController
 from fastslow.errors import InputError
 from fastslow.fast_weights import FastWeights, gate_deltas
 from fastslow.memory import MemoryState
@@ -29,13 +29,13 @@ class TaskState(NamedTuple):
 
     Attributes:
         memory: memory and controllers' states, for `batch` tasks side by side.
-        fast: fast weights of each controller.
-        predictors: states of the three predictors' LSTMs, in the order of `CONTROLLERS`.
+        fast: fast weights of each controller; None where none outlast a step.
+        predictors: states of the predictors' LSTMs by controller, of those that carry one from step to step.
     """
 
     memory: MemoryState
     fast: ControllerFastWeights
-    predictors: tuple[ControllerState, ControllerState, ControllerState]
+    predictors: Mapping[str, ControllerState]
 
 
 class SupportStep(NamedTuple):
@@ -120,20 +120,17 @@ class EpisodicLearner(nn.Module):
         memory = self.network.initial_state(batch_size)
 
         def empty(name: str) -> FastWeights | None:
-            if name not in self.fast_controllers:
+            if name not in self.fast_controllers or self.fast_lifetime == "step":
                 return None
-            controller = getattr(self.network.memory, f"{name}_controller")
+            controller = self._controller(name)
             return FastWeights.empty(
-                batch_size,
-                controller.key_size,
-                4 * controller.dim,
-                memory.usage,
-                num_biases=controller.num_biases if self.fast_bias else 0,
+                batch_size, controller.key_size, 4 * controller.dim, memory.usage, num_biases=self._num_biases(name)
             )
 
         fast = ControllerFastWeights(*(empty(name) for name in CONTROLLERS))
-        states = tuple(self._predictor(name).initial_state(batch_size) for name in CONTROLLERS)
-        return TaskState(memory, fast, (states[0], states[1], states[2]))
+        predictors = {name: self._predictor(name) for name in self.fast_controllers}
+        states = {name: p.initial_state(batch_size) for name, p in predictors.items() if p.lstm.recurrent}
+        return TaskState(memory, fast, states)
 
     def learn_step(
         self,
@@ -161,29 +158,30 @@ class EpisodicLearner(nn.Module):
         activations = {"input": look.query, "output": look.output.output, "write": write.output}
         learned: dict[str, FastWeights | None] = dict.fromkeys(CONTROLLERS)
         synthetic: dict[str, Tensor] = {}
-        predictor_states = list(state.predictors)
-        for c, name in enumerate(CONTROLLERS):
-            weights = fast[c]
-            if weights is None:
+        predictor_states = dict(state.predictors)
+        for name, weights in zip(CONTROLLERS, fast, strict=True):
+            if name not in self.fast_controllers:
                 continue
-            predictor = self._predictor(name)
-            synthetic[name], predictor_state = predictor(activations[name], target, state.predictors[c])
-            if predictor.lstm.recurrent:
-                predictor_states[c] = predictor_state
-            values = -self.log_alpha[name].exp() * gate_deltas(steps[name].gates, synthetic[name])
-            learned[name] = weights.append(steps[name].key, values) if self.fast_lifetime == "task" else weights
+            synthetic[name], predictor_state = self._predictor(name)(
+                activations[name], target, predictor_states.get(name)
+            )
+            if name in predictor_states:
+                predictor_states[name] = predictor_state
+            alpha, deltas = self.log_alpha[name].exp(), gate_deltas(steps[name].gates, synthetic[name])
+            if weights is not None:
+                learned[name] = weights.append(steps[name].key, -alpha * deltas)
             if name == "write" and self.order == "update_then_write":
-                # What an example has just taught the weights, value (x) key, moves its own pre-activations.
-                own = write.key.square().sum(-1, keepdim=True) + weights.num_biases
-                moved = write.preactivation + values * own
+                # What an example has just taught the weights, -alpha delta (x) key, moves its own pre-activations.
+                own = torch.linalg.vecdot(write.key, write.key).unsqueeze(-1)
+                if self.fast_bias:
+                    own = own + self._num_biases(name)
+                moved = torch.addcmul(write.preactivation, deltas, alpha * own, value=-1)
                 write = finish_step(self.network.memory.write_controller, write.key, moved, memory.write)
         activations["write"] = write.output
         new_memory = self.network.memory.store(look, write, memory)
         new_fast = ControllerFastWeights(*(learned[name] for name in CONTROLLERS))
-        p = predictor_states
-        return SupportStep(activations, synthetic, look.address_weights), TaskState(
-            new_memory, new_fast, (p[0], p[1], p[2])
-        )
+        taught = TaskState(new_memory, new_fast, predictor_states)
+        return SupportStep(activations, synthetic, look.address_weights), taught
 
     def learn(
         self,
@@ -204,15 +202,19 @@ class EpisodicLearner(nn.Module):
         Raises:
             ValueError: if a label is not below `num_classes`.
         """
-        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < self.num_classes:
+        lowest, highest = (int(label) for label in torch.aminmax(labels)) if labels.numel() else (0, 0)
+        if not 0 <= lowest <= highest < self.num_classes:
             raise InputError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}; this model tells "
-                f"{self.num_classes} classes apart, 0 to {self.num_classes - 1}"
+                f"labels run from {lowest} to {highest}; this model tells {self.num_classes} classes apart, 0 to "
+                f"{self.num_classes - 1}"
             )
         state = state or self.initial_state(len(features))
         steps = []
-        if self.support == "set":
-            at_once = self.network.memory.num_slots
+        at_once = self.network.memory.num_slots
+        parts: Iterable[tuple[Tensor, Tensor]]
+        if self.support == "set" and features.shape[1] <= at_once:
+            parts = [(features, labels)]
+        elif self.support == "set":
             parts = zip(torch.split(features, at_once, 1), torch.split(labels, at_once, 1), strict=True)
         else:
             parts = zip(features.unbind(1), labels.unbind(1), strict=True)
@@ -246,6 +248,14 @@ class EpisodicLearner(nn.Module):
         """Learns the support sets, then answers the query sets: logits, shape (batch, queries, num_classes)."""
         _, state = self.learn(support, support_labels)
         return self.answer(query, state)
+
+    def _controller(self, name: str) -> LSTMController:
+        controller: LSTMController = getattr(self.network.memory, f"{name}_controller")
+        return controller
+
+    def _num_biases(self, name: str) -> int:
+        """Biases of a controller that learn fast."""
+        return self._controller(name).num_biases if self.fast_bias else 0
 
     def _predictor(self, name: str) -> GradientPredictor:
         predictor: GradientPredictor = getattr(self.predictors, name)

@@ -325,7 +325,10 @@ def _window_update(
 ) -> dict[str, Tensor]:
     """`synthetic_update` summed over a window: input and state are held fixed, so the steps are one batch."""
     keys = torch.cat([step.key for step in steps])
-    state = ControllerState(keys[:, controller.input_size :], torch.cat([step.gates.prev_cell for step in steps]))
+    cells = [step.gates.prev_cell for step in steps if step.gates.prev_cell is not None]
+    state = controller.initial_state(len(keys))
+    if cells:
+        state = ControllerState(keys[:, controller.input_size :], torch.cat(cells))
     return synthetic_update(controller, keys[:, : controller.input_size], state, synthetic_grad.flatten(0, 1))
 
 
