@@ -1,7 +1,7 @@
 """What every benchmark shares: interleaved timing, peak memory in a process of its own, and the file of results.
 
 Machines are busy and processors change speed, so a time alone says little. All forms of one comparison run in turn in
-one process, round after round, each after an untimed run of its own, and are compared by the ratio of their medians.
+one process, round after round, each after untimed runs of its own, and are compared by the ratio of their medians.
 Memory is measured apart: a form is run in a fresh process, as a high-water mark cannot be lowered again.
 """
 
@@ -23,13 +23,15 @@ import numpy
 import torch
 
 Form = Callable[[], object]
+#: For how long a form runs before it is timed.
+WARM_SECONDS = 0.02
 
 
 def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> dict[str, dict[str, float]]:
     """Times every form once a round, in turn; gives milliseconds: median, minimum and upper quartile.
 
-    Each form runs once untimed just before, so that it is timed in its own steady state, as in a loop of its own, and
-    does not pay for the pages and caches that the form before it gave back or filled.
+    Each form runs untimed for `WARM_SECONDS` just before, and at least once, so that it is timed in its own steady
+    state, as in a loop of its own, and does not pay for pages and caches that the form before it gave back or filled.
     """
     for _ in range(warmup):
         for form in forms.values():
@@ -38,7 +40,10 @@ def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> d
     for _ in range(rounds):
         for name, form in forms.items():
             gc.collect(0)
+            steady = time.perf_counter() + WARM_SECONDS
             form()
+            while time.perf_counter() < steady:
+                form()
             start = time.perf_counter()
             form()
             times[name].append(1e3 * (time.perf_counter() - start))

@@ -33,6 +33,15 @@ def test_a_step_by_hand():
     assert_close(lstm_output(gates), torch.tensor([[0.5 * math.tanh(1.45), 0.75 * math.tanh(-3.0)]]))
 
 
+def test_a_step_from_zeros_needs_no_forget_gate():
+    preactivation = torch.linspace(-2, 2, 24, dtype=torch.float64).view(3, 8)
+    alone, from_zeros = lstm_gates(preactivation, None), lstm_gates(preactivation, torch.zeros(3, 2).double())
+    assert alone.forget is None
+    assert alone.prev_cell is None
+    assert torch.equal(alone.cell, from_zeros.cell)
+    assert torch.equal(lstm_output(alone), lstm_output(from_zeros))
+
+
 def test_agrees_with_lstm_cell_of_the_same_weights():
     controller, inputs, state = make()
     cell = nn.LSTMCell(3, 2, dtype=torch.float64)

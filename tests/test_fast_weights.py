@@ -58,6 +58,9 @@ def test_deltas_are_autograds_gradient_at_the_preactivations(seed, batch):
     synthetic_grad = normal(*batch, DIM, seed=seed + 2)
     (expected,) = torch.autograd.grad(lstm_output(gates), preactivation, synthetic_grad)
     assert_close(gate_deltas(gates, synthetic_grad), expected)
+    zeros = torch.zeros_like(synthetic_grad)
+    alone, from_zeros = (gate_deltas(lstm_gates(preactivation, cell), synthetic_grad) for cell in (None, zeros))
+    assert_close(alone, from_zeros)
 
 
 def test_gradients_of_deltas():

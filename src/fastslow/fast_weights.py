@@ -50,13 +50,13 @@ def gate_deltas(gates: Gates, synthetic_grad: Float[Tensor, "*batch dim"]) -> Fl
 
 def _sigmoid_backward(grad: Tensor, output: Tensor) -> Tensor:
     """The gradient times output * (1 - output), in one operator that can itself be differentiated."""
-    through: Tensor = torch.ops.aten.sigmoid_backward(grad, output)
+    through: Tensor = torch.ops.aten.sigmoid_backward.default(grad, output)
     return through
 
 
 def _tanh_backward(grad: Tensor, output: Tensor) -> Tensor:
     """The gradient times (1 - output^2), likewise."""
-    through: Tensor = torch.ops.aten.tanh_backward(grad, output)
+    through: Tensor = torch.ops.aten.tanh_backward.default(grad, output)
     return through
 
 

@@ -65,6 +65,8 @@ class ModelConfig:
     """What the predictors are: learned (Eq. 9), or one of two controls."""
     zero_read: bool = False
     """A control: the memory read is replaced by zeros, in training too."""
+    gradients: Literal["synthetic", "true"] = "synthetic"
+    """Which gradients Eq. 10 takes: predicted ones, or, a control, the direction of the true ones."""
 
 
 #: Presets by name: "paper" is the paper's text taken literally, "default" what works best here.
@@ -176,4 +178,5 @@ def build_learner(config: ModelConfig) -> EpisodicLearner:
         fast_bias=config.fast_bias,
         step_sizes=dict(zip(("input", "output", "write"), config.step_sizes, strict=True)),
         zero_read=config.zero_read,
+        gradients=config.gradients,
     )

@@ -269,7 +269,8 @@ class NeuralMemory(nn.Module):
     def _keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         if self.slots == "shared":
             return memory, memory
-        return memory[..., : self.dim], memory[..., self.dim :]
+        keys, values = memory.chunk(2, -1)
+        return keys, values
 
 
 class MemoryNetwork(nn.Module):

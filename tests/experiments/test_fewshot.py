@@ -135,11 +135,19 @@ def test_the_other_methods_train_their_encoder_only(options, tmp_path, method, b
 
 
 @pytest.mark.parametrize(
-    "control", ["fast_path_off", "zero_read", "label_only", "random_predictor", "write_where_read"]
+    "control", ["fast_path_off", "zero_read", "label_only", "random_predictor", "true_gradient", "write_where_read"]
 )
 def test_every_control_runs(options, tmp_path, control):
     result = run_fewshot(options(control=control, steps=6), runs=tmp_path, episodes=4)
     assert result["control"] == control
+
+
+def test_without_the_test_classes_it_measures_on_those_for_validation(options, tmp_path):
+    result = run_fewshot(options(steps=4, test=False), runs=tmp_path, episodes=4)
+    assert result["part"] == "validation"
+    assert "--no-test" in result["command"]
+    with pytest.raises(InputError, match="trained on measure nothing"):
+        options(steps=4, test=False, train_on="train+validation")
 
 
 def test_paper_preset_runs_end_to_end_from_nothing(options, tmp_path):

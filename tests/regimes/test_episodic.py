@@ -295,6 +295,37 @@ def test_fast_weights_of_a_step_are_gone_once_the_memory_is_written():
     assert not torch.allclose(written[0][:, 0], written[1][:, 0])
 
 
+@pytest.mark.parametrize("support", ["set", "stream"])
+def test_true_gradients_are_those_of_recalling_what_is_written(support):
+    options = {**ALONE, "fast_lifetime": "step", "fast_bias": False, "support": support}
+    plain, control = make(OURS, **options), make(OURS, **options, gradients="true")
+    support_set, labels, query = tasks(num_support=1)
+    (step,), _ = control.learn(support_set, labels)
+    (predicted,), _ = plain.learn(support_set, labels)
+    shape = predicted.synthetic_grads["write"].shape
+    # By autograd, with the write vector before the update put in the slot that is free.
+    memory, state = control.network.memory, control.network.initial_state(2)
+    look = memory.look(support_set[:, 0], state)
+    written = memory.compose_write(look, state)
+    write_vector = written.output.detach().requires_grad_()
+    after = memory.store(look, written._replace(output=write_vector), state)
+    logits = control.network.decoder(memory.look(support_set[:, 0], after).output.output)
+    (true,) = torch.autograd.grad(F.cross_entropy(logits, labels[:, 0], reduction="sum"), write_vector)
+    assert true.abs().min() > 0
+    length = predicted.synthetic_grads["write"].norm(dim=-1, keepdim=True)
+    expected = F.normalize(true, dim=-1).view(shape) * length
+    assert_close(step.synthetic_grads["write"], expected)
+    # As in evaluation, and under the graph of the outer loss.
+    with torch.inference_mode():
+        inside = control(support_set, labels, query)
+    outside = control(support_set, labels, query)
+    assert_close(inside.clone(), outside.detach())
+    outside.sum().backward()
+    assert control.log_alpha["write"].grad.abs() > 0
+    with pytest.raises(InputError, match="only a write can be recalled"):
+        make(gradients="true")
+
+
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_only_the_named_controllers_learn(name):
     learner = make(fast_controllers=(name,))

@@ -20,6 +20,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "zero_read": {"zero_read": True},
     "label_only": {"predictor": "label_only"},
     "random_predictor": {"predictor": "random"},
+    "true_gradient": {"gradients": "true", "predictor": "random"},
     "write_where_read": {"write_policy": "read", "support": "stream"},
 }
 
@@ -45,7 +46,8 @@ class FewShotConfig:
     preset: str = "default"
     """Model preset: default or paper."""
     control: str = "none"
-    """A control experiment: none, fast_path_off, zero_read, label_only, random_predictor or write_where_read."""
+    """A control experiment: none, fast_path_off, zero_read, label_only, random_predictor, true_gradient (by
+    backpropagation, in steps as long as the random predictor's) or write_where_read."""
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Changes to single fields of the preset, as in `ModelConfig`."""
     seed: int = 0
@@ -86,6 +88,8 @@ class FewShotConfig:
     """Step size of those."""
     checkpoint_seconds: float = 120.0
     """Time between checkpoints."""
+    test: bool = True
+    """Measure on the test classes at the end; off, on the validation classes, as long as choices are being made."""
     name: str | None = None
     """Name of the run folder under runs/; made from the options if not given."""
 
@@ -101,6 +105,10 @@ class FewShotConfig:
                 raise InputError(f"{field}={getattr(self, field)} came; it must be at least 1")
         if self.control not in CONTROLS:
             raise InputError(f"there is no control {self.control!r}; choose from {sorted(CONTROLS)}")
+        if not self.test and self.train_on != "train":
+            raise InputError(
+                f"test=False and train_on={self.train_on!r} came; validation classes trained on measure nothing"
+            )
         if min(self.shares) < 0 or sum(self.shares) <= 0:
             raise InputError(f"shares={self.shares} came; give three shares, none negative, not all zero")
         self.model_config()

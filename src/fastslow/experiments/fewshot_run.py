@@ -73,7 +73,7 @@ def run_fewshot(
         save_model(run.folder / "model.safetensors", model)
         result = evaluate_model(
             model, data=config.data, data_dir=config.data_dir, split=config.split, n_way=config.way,
-            n_shot=config.shot, episodes=episodes,
+            n_shot=config.shot, episodes=episodes, part="test" if config.test else "validation",
         )  # fmt: skip
         result |= {
             "control": config.control, "preset": config.preset, "training_seed": config.seed,
@@ -176,7 +176,7 @@ def evaluate_model(
 
 def without_fast_path(model: TrainedModel) -> Classifier:
     """The same weights with no controller learning fast: the plain memory network."""
-    plain = build_learner(dataclasses.replace(model.config, fast_controllers=()))
+    plain = build_learner(dataclasses.replace(model.config, fast_controllers=(), gradients="synthetic"))
     plain.load_state_dict(model.learner.state_dict(), strict=False)
     return plain.eval()
 

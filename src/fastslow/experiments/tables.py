@@ -59,6 +59,8 @@ def seed_table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         if "training_seed" in result:
             task = f"{result['data']} {result['n_way']}-way {result['n_shot']}-shot"
+            if result["part"] != "test":
+                task += f", {result['part']} classes"
             groups[task, result["method"], result["preset"], result["control"], _length(result)].append(result)
     columns = (
         "task", "method", "preset", "control", "length", "accuracy, mean of seeds",

@@ -13,12 +13,13 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fastslow.controllers import ControllerState, LSTMController
 from fastslow.errors import InputError
 from fastslow.fast_weights import FastWeights, gate_deltas
 from fastslow.memory import MemoryState
-from fastslow.network import ControllerFastWeights, ControllerStep, MemoryNetwork, finish_step
+from fastslow.network import ControllerFastWeights, ControllerStep, Look, MemoryNetwork, finish_step
 from fastslow.predictors import GradientPredictor, Predictors
 
 CONTROLLERS = ("input", "output", "write")
@@ -71,7 +72,12 @@ class EpisodicLearner(nn.Module):
             once the memory has been written, so that what was learned lies in the memory alone and no example disturbs
             another; for the write controller under "update_then_write".
         zero_read: a control: the memory read is replaced by zeros throughout.
+        gradients: "synthetic": Eq. 10 takes the predicted gradient. "true": a control that keeps its length but takes
+            the direction of the true gradient, by backpropagation of the loss of recalling the example that is being
+            written; for the write controller alone under "update_then_write".
     """
+
+    one_hot: Tensor
 
     def __init__(
         self,
@@ -85,6 +91,7 @@ class EpisodicLearner(nn.Module):
         support: Literal["stream", "set"] = "stream",
         fast_lifetime: Literal["task", "step"] = "task",
         zero_read: bool = False,
+        gradients: Literal["synthetic", "true"] = "synthetic",
     ) -> None:
         super().__init__()
         unknown = set(fast_controllers) - set(CONTROLLERS)
@@ -97,7 +104,12 @@ class EpisodicLearner(nn.Module):
                 f'fast_lifetime="step" came with fast_controllers={tuple(fast_controllers)}, order={order!r}; only '
                 'what the write controller learns before it writes lasts: use ("write",) and "update_then_write"'
             )
-        self.network, self.predictors = network, predictors
+        if gradients == "true" and (tuple(fast_controllers) != ("write",) or order != "update_then_write"):
+            raise InputError(
+                f'gradients="true" came with fast_controllers={tuple(fast_controllers)}, order={order!r}; only a write '
+                'can be recalled before it is made: use ("write",) and "update_then_write"'
+            )
+        self.network, self.predictors, self.gradients = network, predictors, gradients
         self.support, self.fast_lifetime = support, fast_lifetime
         self.fast_controllers, self.order = tuple(fast_controllers), order
         self.fast_bias, self.zero_read = fast_bias, zero_read
@@ -106,6 +118,7 @@ class EpisodicLearner(nn.Module):
             raise InputError(
                 f"step_sizes={dict(start)} came; step sizes are learned in logarithms and must be positive"
             )
+        self.register_buffer("one_hot", torch.eye(self.num_classes), persistent=False)
         self.log_alpha = nn.ParameterDict(
             {name: nn.Parameter(torch.tensor(math.log(start[name]))) for name in self.fast_controllers}
         )
@@ -148,9 +161,7 @@ class EpisodicLearner(nn.Module):
         Returns:
             The step's parts, and what is known after it.
         """
-        # Not F.one_hot, which torch.func.vmap does not take.
-        classes = torch.arange(self.num_classes, device=labels.device)
-        target = (labels.unsqueeze(-1) == classes).to(features.dtype)
+        target = self.one_hot[labels]  # not F.one_hot, which torch.func.vmap does not take
         memory, fast = state.memory, state.fast
         look = self.network.memory.look(features, memory, fast, zero_read=self.zero_read)
         write = self.network.memory.compose_write(look, memory, fast)
@@ -167,6 +178,9 @@ class EpisodicLearner(nn.Module):
             )
             if name in predictor_states:
                 predictor_states[name] = predictor_state
+            if self.gradients == "true":
+                true = self._recall_gradient(features, labels, look, write, state)
+                synthetic[name] = F.normalize(true, dim=-1) * synthetic[name].norm(dim=-1, keepdim=True)
             alpha, deltas = self.log_alpha[name].exp(), gate_deltas(steps[name].gates, synthetic[name])
             if weights is not None:
                 learned[name] = weights.append(steps[name].key, -alpha * deltas)
@@ -248,6 +262,21 @@ class EpisodicLearner(nn.Module):
         """Learns the support sets, then answers the query sets: logits, shape (batch, queries, num_classes)."""
         _, state = self.learn(support, support_labels)
         return self.answer(query, state)
+
+    def _recall_gradient(
+        self, features: Tensor, labels: Tensor, look: Look, write: ControllerStep, state: TaskState
+    ) -> Tensor:
+        """The gradient at the write vector of the loss, summed, of recalling each example once it is written."""
+        memory = self.network.memory
+
+        def loss(write_vector: Tensor) -> Tensor:
+            written = memory.store(look, write._replace(output=write_vector), state.memory)
+            recalled = memory.look(features, written, state.fast, zero_read=self.zero_read)
+            logits = self.network.decoder(recalled.output.output)
+            return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum")
+
+        gradient: Tensor = torch.func.grad(loss)(write.output)
+        return gradient
 
     def _controller(self, name: str) -> LSTMController:
         controller: LSTMController = getattr(self.network.memory, f"{name}_controller")
