@@ -142,6 +142,39 @@ def test_every_control_runs(options, tmp_path, control):
     assert result["control"] == control
 
 
+@pytest.mark.parametrize("control", ["none", "random_predictor"])
+def test_eq_11_moves_predictors_towards_the_true_gradient_beside_the_query_loss(options, control):
+    def training(weight):
+        made = _training(options(fit_weight=weight, shares=[0, 1, 0], control=control, clip=1e9))
+        if control == "none":
+            torch.nn.init.normal_(made.learner.predictors.write.head.weight, generator=torch.manual_seed(1))
+        return made
+
+    def gradients(weight):
+        made = training(weight)
+        made.update()
+        return {name: parameter.grad for name, parameter in made.learner.named_parameters()}
+
+    fitted, plain = gradients(3.0), gradients(0.0)
+    by_hand = training(3.0)
+    by_hand.learner.train()
+    by_hand.encoder.eval()
+    loss, steps = by_hand.loss()
+    true = [torch.autograd.grad(loss, s.activations["write"], retain_graph=True)[0] for s in steps]
+    unit = torch.cat([t.flatten() for t in true]).square().mean().sqrt()
+    pairs = zip(steps, true, strict=True)
+    fit = sum((s.synthetic_grads["write"] - t / unit).square().sum(-1).mean() for s, t in pairs) / len(steps)
+    for name, parameter in by_hand.learner.named_parameters():
+        if name.startswith("predictors.write.") and parameter.requires_grad:
+            expected = plain[name] + torch.autograd.grad(3.0 * fit, parameter, retain_graph=True)[0]
+            torch.testing.assert_close(fitted[name], expected)
+            assert not torch.allclose(fitted[name], plain[name])
+        else:
+            assert fitted[name] is plain[name] is None or torch.equal(fitted[name], plain[name])
+    with pytest.raises(InputError, match="must not be negative"):
+        options(fit_weight=-1.0)
+
+
 def test_without_the_test_classes_it_measures_on_those_for_validation(options, tmp_path):
     result = run_fewshot(options(steps=4, test=False), runs=tmp_path, episodes=4)
     assert result["part"] == "validation"

@@ -28,9 +28,9 @@ from fastslow.experiments.fewshot_config import FewShotConfig
 from fastslow.feedback import true_gradients
 from fastslow.model_files import TrainedModel
 from fastslow.models import build_learner
-from fastslow.predictors import gradient_quality
+from fastslow.predictors import RunningRMS, gradient_quality, predictor_loss
 from fastslow.protocol import embed, evaluate_episodes, to_unit
-from fastslow.regimes.episodic import EpisodicLearner
+from fastslow.regimes.episodic import EpisodicLearner, SupportStep
 from fastslow.regimes.finetune import finetune_classifier
 from fastslow.runs import Run
 
@@ -83,6 +83,7 @@ class FewShotTraining:
         torch.manual_seed(config.seed)
         self.learner = build_learner(config.model_config()).to(self.device)
         self.prototypes = PrototypeClassifier(num_classes=config.way).to(self.device)
+        self.scales = nn.ModuleDict({name: RunningRMS() for name in self.learner.fast_controllers}).to(self.device)
         train = split.train if config.train_on == "train" else split.train_and_validation
         if len(split.validation) < config.way or len(train) < config.way:
             raise InputError(
@@ -158,15 +159,15 @@ class FewShotTraining:
             changed.append((seen[:, 0] * 255).round().to(torch.uint8))
         return torch.stack([clean, embed(self.encoder, torch.cat(changed), device=self.device)])
 
-    def loss(self) -> Tensor:
-        """Draws this step's batch, this process's share of it, and says its loss in nats."""
+    def loss(self) -> tuple[Tensor, list[SupportStep]]:
+        """Draws this step's batch, this process's share of it; its loss in nats, and what was learned on the way."""
         name = self.stages[self.stage]
         if name == "encoder":
             batch = self.sampler.sample()
             pairs = torch.stack([batch.support_indices[0], _by_label(batch)], dim=1)
             images = self._images(distributed.share(pairs))
             features = self._embed(images).reshape(-1, 2, self.learner.network.memory.input_controller.input_size)
-            return pair_loss(features, self.prototypes.log_sharpness.exp())
+            return pair_loss(features, self.prototypes.log_sharpness.exp()), []
         batch = self.sampler.sample(self.config.cached_tasks if name == "memory" else self.config.tasks)
         n_support = batch.support_indices.shape[1]
         indices = torch.cat([batch.support_indices, batch.query_indices], dim=1)
@@ -181,13 +182,32 @@ class FewShotTraining:
         cut = int(torch.randint(1, n_support, (), generator=self.generator)) if n_support > 1 else 0
         if not torch.rand((), generator=self.generator) < self.config.split_support:
             cut = 0
-        state = None
+        state, steps = None, []
         for part in [slice(0, cut), slice(cut, n_support)] if cut else [slice(0, n_support)]:
-            _, state = self.learner.learn(features[:, part], labels[:, part], state)
+            taken, state = self.learner.learn(features[:, part], labels[:, part], state)
+            steps += taken
         assert state is not None
         logits = self.learner.answer(features[:, n_support:], state)
         target = distributed.share(batch.query_labels).to(self.device)
-        return F.cross_entropy(logits.flatten(0, 1), target.flatten())
+        return F.cross_entropy(logits.flatten(0, 1), target.flatten()), steps
+
+    def _fit_gradients(self, loss: Tensor, steps: list[SupportStep]) -> list[tuple[nn.Parameter, Tensor]]:
+        """Eq. 11: the gradients that fit the predictors to the true gradients of a loss, whose graph stays."""
+        found = []
+        for name, scale in self.scales.items():
+            assert isinstance(scale, RunningRMS)
+            parameters = [p for p in getattr(self.learner.predictors, name).parameters() if p.requires_grad]
+            true = true_gradients(loss, [step.activations[name] for step in steps])
+            pairs = [(s.synthetic_grads[name], t) for s, t in zip(steps, true, strict=True) if t is not None]
+            if not parameters or not pairs:
+                continue
+            scale.update(torch.cat([t.flatten(0, -2) for _, t in pairs]))
+            distributed.average_buffers(scale)
+            fit = torch.stack([predictor_loss(s, t, scale.scale) for s, t in pairs]).mean()
+            # By the predictor's own parameters: Eq. 11 moves neither controllers nor encoder.
+            grads = torch.autograd.grad(self.config.fit_weight * fit, parameters, retain_graph=True)
+            found += list(zip(parameters, grads, strict=True))
+        return found
 
     def _images(self, indices: Tensor) -> Tensor:
         """Training images by index, changed a little if wanted, shape (indices, 1, height, width)."""
@@ -211,9 +231,12 @@ class FewShotTraining:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.loss()
+        loss, steps = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
+        fit = self._fit_gradients(loss, steps) if self.config.fit_weight and steps else []
         loss.backward()  # type: ignore[no-untyped-call]
+        for parameter, towards_true in fit:
+            parameter.grad = towards_true if parameter.grad is None else parameter.grad + towards_true
         distributed.average_gradients(parameters)
         if self.stages[self.stage] != "encoder":
             nn.utils.clip_grad_norm_(parameters, self.config.clip)
@@ -297,6 +320,7 @@ class FewShotTraining:
             "stage": self.stage, "step": self.step, "seconds": self.seconds, "total_seconds": self.total_seconds,
             "num_logged": self.num_logged,
             "learner": self.learner.state_dict(), "prototypes": self.prototypes.state_dict(),
+            "scales": self.scales.state_dict(),
             "optimizer": self.optimizer.state_dict(), "sampler": self.sampler.state_dict(),
             "generator": self.generator.get_state(),
         }  # fmt: skip
@@ -310,6 +334,7 @@ class FewShotTraining:
         try:
             self.learner.load_state_dict(state["learner"])
             self.prototypes.load_state_dict(state["prototypes"])
+            self.scales.load_state_dict(state["scales"])
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise InputError(f"the checkpoint is of a model of other sizes: {reason}") from error

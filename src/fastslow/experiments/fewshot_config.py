@@ -72,6 +72,8 @@ class FewShotConfig:
     """Queries a class in training."""
     split_support: float = 0.25
     """Chance that a training step's support sets come in two parts, like classes learned one after another."""
+    fit_weight: float = 0.0
+    """Weight of Eq. 11, which fits the predictors to the true gradient, beside the query loss in tasks."""
     learning_rates: tuple[float, float, float] = (2e-3, 1e-3, 3e-5)
     """Peak learning rates of the three stages (AdamW, warm-up then cosine)."""
     weight_decay: float = 1e-4
@@ -103,6 +105,8 @@ class FewShotConfig:
         for field in ("way", "shot", "queries", "tasks", "cached_tasks", "pair_classes"):
             if getattr(self, field) < 1:
                 raise InputError(f"{field}={getattr(self, field)} came; it must be at least 1")
+        if self.fit_weight < 0:
+            raise InputError(f"fit_weight={self.fit_weight} came; it must not be negative")
         if self.control not in CONTROLS:
             raise InputError(f"there is no control {self.control!r}; choose from {sorted(CONTROLS)}")
         if not self.test and self.train_on != "train":
