@@ -7,7 +7,8 @@ from fastslow.experiments.tables import seed_table
 
 def result(accuracy, seed, **options):
     return {
-        "data": "omniglot", "n_way": 5, "n_shot": 1, "method": "fastslow", "preset": "default", "control": "none",
+        "data": "omniglot", "part": "test", "n_way": 5, "n_shot": 1, "method": "fastslow", "preset": "default",
+        "control": "none",
         "accuracy_mean": accuracy, "accuracy_ci95": 0.001, "training_seed": seed, "training_seconds": 60,
         "beside": {"protonet": {"accuracy_mean": 0.5}},
         "options": {"steps": 10, "minutes": None, "encoder": None, **options},
@@ -22,7 +23,15 @@ def test_seeds_of_one_configuration_make_one_row():
     assert "90.00 ± 0.10, 94.00 ± 0.10" in lines[2]
 
 
-@pytest.mark.parametrize("other", [{"steps": 20}, {"steps": None, "minutes": 20.0}, {"encoder": "runs/x"}])
+def test_accuracies_on_other_classes_make_another_row():
+    table = seed_table([result(0.9, 0), {**result(0.8, 0), "part": "validation"}])
+    assert "1-shot, validation classes | fastslow" in table
+    assert "90.00 (1)" in table
+
+
+@pytest.mark.parametrize(
+    "other", [{"steps": 20}, {"steps": None, "minutes": 20.0}, {"encoder": "runs/x"}, {"fit_weight": 1.0}]
+)
 def test_runs_of_other_length_make_another_row(other):
     table = seed_table([result(0.9, 0), result(0.8, 0, **other)])
     assert len(table.splitlines()) == 4

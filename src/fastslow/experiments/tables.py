@@ -82,10 +82,12 @@ def seed_table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _length(result: dict[str, Any]) -> str:
-    """How long a run trained, so that only runs of the same length make one row."""
+    """How long and from what a run trained, so that only runs of the same length make one row."""
     options = result["options"]
     length = f"{options['steps']} steps" if options["minutes"] is None else f"{options['minutes']:g} min"
-    return length if options["encoder"] is None else f"{length} on a trained encoder"
+    if options["encoder"] is not None:
+        length += " on a trained encoder"
+    return f"{length}, Eq. 11 at {options['fit_weight']:g}" if options.get("fit_weight") else length
 
 
 def _percent(accuracies: Sequence[float]) -> str:
