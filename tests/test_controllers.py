@@ -7,7 +7,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import reference
-from fastslow.controllers import ControllerState, LSTMController, lstm_gates, lstm_output
+from fastslow.controllers import ControllerState, LSTMController, lstm_gates
 from fastslow.errors import InputError
 
 
@@ -30,16 +30,18 @@ def test_a_step_by_hand():
     gates = lstm_gates(preactivation, torch.tensor([[4.0, -4.0]]))
     # c = f c' + i g: 1/4 * 4 + 3/4 * 3/5 and 3/4 * -4 + 1/4 * 0.
     assert_close(gates.cell, torch.tensor([[1.45, -3.0]]))
-    assert_close(lstm_output(gates), torch.tensor([[0.5 * math.tanh(1.45), 0.75 * math.tanh(-3.0)]]))
+    assert_close(gates.hidden, torch.tensor([[0.5 * math.tanh(1.45), 0.75 * math.tanh(-3.0)]]))
 
 
 def test_a_step_from_zeros_needs_no_forget_gate():
     preactivation = torch.linspace(-2, 2, 24, dtype=torch.float64).view(3, 8)
-    alone, from_zeros = lstm_gates(preactivation, None), lstm_gates(preactivation, torch.zeros(3, 2).double())
+    i, _, g, o = preactivation.chunk(4, -1)
+    alone = lstm_gates(torch.cat([i, g, o], -1), None)
+    from_zeros = lstm_gates(preactivation, torch.zeros(3, 2, dtype=torch.float64))
     assert alone.forget is None
     assert alone.prev_cell is None
     assert torch.equal(alone.cell, from_zeros.cell)
-    assert torch.equal(lstm_output(alone), lstm_output(from_zeros))
+    assert torch.equal(alone.hidden, from_zeros.hidden)
 
 
 def test_agrees_with_lstm_cell_of_the_same_weights():
@@ -82,9 +84,13 @@ def test_without_recurrence_it_is_an_lstm_cell_on_a_zero_state():
     assert controller.bias_hh is None
     assert controller.num_biases == 1
     assert controller.key_size == 3
+    assert controller.num_preactivations == 6
     cell = nn.LSTMCell(3, 2, dtype=torch.float64)
-    zeros = {"weight_hh": cell.weight_hh * 0, "bias_hh": cell.bias_hh * 0}
-    cell.load_state_dict({**controller.state_dict(), **zeros})
+    weights = {"weight_hh": cell.weight_hh * 0, "bias_hh": cell.bias_hh * 0}
+    for name, rows in controller.state_dict().items():
+        i, g, o = rows.chunk(3)
+        weights[name] = torch.cat([i, torch.full_like(g, 7.0), g, o])  # a forget gate with nothing to forget
+    cell.load_state_dict(weights)
     assert_close(controller(inputs, state)[0], cell(inputs)[0])
     assert torch.equal(controller.key(inputs, state), inputs)
 

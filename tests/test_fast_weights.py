@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from fastslow.controllers import ControllerState, LSTMController, lstm_gates, lstm_output
+from fastslow.controllers import ControllerState, LSTMController, lstm_gates
 from fastslow.fast_weights import FastWeights, gate_deltas
 from fastslow.feedback import synthetic_update
 from fastslow.network import controller_step
@@ -25,7 +25,7 @@ def make(*, recurrent=True):
     with torch.no_grad():
         for name, parameter in controller.named_parameters():
             if name.startswith("bias"):
-                parameter.copy_(normal(4 * DIM, seed=6))
+                parameter.copy_(normal(len(parameter), seed=6))
     return controller, ControllerState(*normal(2, BATCH, DIM, seed=7))
 
 
@@ -56,11 +56,18 @@ def test_deltas_are_autograds_gradient_at_the_preactivations(seed, batch):
     preactivation = normal(*batch, 4 * DIM, seed=seed).requires_grad_()
     gates = lstm_gates(preactivation, normal(*batch, DIM, seed=seed + 1))
     synthetic_grad = normal(*batch, DIM, seed=seed + 2)
-    (expected,) = torch.autograd.grad(lstm_output(gates), preactivation, synthetic_grad)
+    (expected,) = torch.autograd.grad(gates.hidden, preactivation, synthetic_grad)
     assert_close(gate_deltas(gates, synthetic_grad), expected)
-    zeros = torch.zeros_like(synthetic_grad)
-    alone, from_zeros = (gate_deltas(lstm_gates(preactivation, cell), synthetic_grad) for cell in (None, zeros))
-    assert_close(alone, from_zeros)
+
+
+@given(st.integers(0, 999))
+def test_deltas_of_a_step_from_zeros_leave_out_the_forget_gate(seed):
+    preactivation, synthetic_grad = normal(3, 4 * DIM, seed=seed), normal(3, DIM, seed=seed + 1)
+    i, _, g, o = preactivation.chunk(4, -1)
+    alone = gate_deltas(lstm_gates(torch.cat([i, g, o], -1), None), synthetic_grad)
+    d_i, d_f, d_g, d_o = gate_deltas(lstm_gates(preactivation, normal(3, DIM) * 0), synthetic_grad).chunk(4, -1)
+    assert_close(alone, torch.cat([d_i, d_g, d_o], -1))
+    assert torch.equal(d_f, torch.zeros_like(d_f))
 
 
 def test_gradients_of_deltas():
@@ -94,7 +101,8 @@ def test_fast_weights_answer_as_a_controller_with_the_new_weights(recurrent, bia
     # Eq. 10 done explicitly for each task, theta - alpha * synthetic_update summed over two support steps.
     controller, state = make(recurrent=recurrent)
     num_biases = controller.num_biases if bias else 0
-    fast = FastWeights.empty(BATCH, controller.key_size, 4 * DIM, state.hidden, num_biases=num_biases)
+    sizes = controller.key_size, controller.num_preactivations
+    fast = FastWeights.empty(BATCH, *sizes, state.hidden, num_biases=num_biases)
     alpha, support = 0.7, [(normal(BATCH, FEATURES, seed=s), normal(BATCH, DIM, seed=20 + s)) for s in (11, 12)]
     for inputs, synthetic_grad in support:
         step = controller_step(controller, inputs, state, None)

@@ -69,11 +69,11 @@ def test_corrupt_files_are_refused_by_name(model, tmp_path):
         with pytest.raises(InputError, match=r"model\.safetensors is corrupt or truncated"):
             load_model(path)
     path.write_bytes(whole)
-    (tmp_path / "model.json").write_text('{"format": 1}')
+    (tmp_path / "model.json").write_text('{"format": 2}')
     with pytest.raises(InputError, match=r"model\.json is no description of a model"):
         load_model(path)
     (tmp_path / "model.json").write_text('{"format": 99}')
-    with pytest.raises(InputError, match="has format 99; this version reads format 1"):
+    with pytest.raises(InputError, match="has format 99; this version reads format 2: train"):
         load_model(path)
 
 

@@ -36,6 +36,7 @@ class Gates(NamedTuple):
         prev_cell: c_{t-1}; None in a step from zeros.
         cell: c_t.
         squashed: tanh(c_t).
+        hidden: h_t = o * tanh(c_t), the step's output.
     """
 
     input: Tensor
@@ -45,44 +46,44 @@ class Gates(NamedTuple):
     prev_cell: Tensor | None
     cell: Tensor
     squashed: Tensor
+    hidden: Tensor
 
 
 def lstm_gates(preactivation: Float[Tensor, "*batch gates"], prev_cell: Float[Tensor, ...] | None) -> Gates:
-    """Gates and cell of one LSTM step, from its pre-activations in the order of `nn.LSTMCell` (i, f, g, o).
+    """Gates, cell and output of one LSTM step, from its pre-activations in the order of `nn.LSTMCell` (i, f, g, o).
 
     Args:
-        preactivation: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim).
+        preactivation: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim); in a step from zeros there is nothing to
+            forget and no f: (i, g, o), shape (..., 3 * dim).
         prev_cell: c_{t-1}, shape (..., dim) or one that broadcasts to it; None for a step from zeros.
 
     Returns:
         The gates, each of shape (..., dim).
     """
-    i, f, g, o = preactivation.chunk(4, dim=-1)
-    i, g, o = torch.sigmoid(i), torch.tanh(g), torch.sigmoid(o)
     if prev_cell is None:
+        i, g, o = preactivation.chunk(3, dim=-1)
+        i, g, o = torch.sigmoid(i), torch.tanh(g), torch.sigmoid(o)
         cell = i * g
-        return Gates(i, None, g, o, None, cell, torch.tanh(cell))
-    f = torch.sigmoid(f)
+        squashed = torch.tanh(cell)
+        return Gates(i, None, g, o, None, cell, squashed, o * squashed)
+    i, f, g, o = preactivation.chunk(4, dim=-1)
+    i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
     cell = torch.addcmul(f * prev_cell, i, g)
-    return Gates(i, f, g, o, prev_cell, cell, torch.tanh(cell))
-
-
-def lstm_output(gates: Gates) -> Tensor:
-    """The output h_t = o * tanh(c_t), shape (..., dim)."""
-    return gates.output * gates.squashed
+    squashed = torch.tanh(cell)
+    return Gates(i, f, g, o, prev_cell, cell, squashed, o * squashed)
 
 
 class LSTMController(nn.Module):
     """One LSTM cell: the input, the output and the write controller are each one of these.
 
-    Same mathematics and parameter names as `nn.LSTMCell`, so that weights move between the two. It exists
-    because Eq. 10 needs the gates, and because `torch.func.vmap` has no rule for `nn.LSTMCell`.
+    Same mathematics and parameter names as `nn.LSTMCell`, so that weights move between the two where it is recurrent.
+    It exists because Eq. 10 needs the gates, and because `torch.func.vmap` has no rule for `nn.LSTMCell`.
 
     Args:
         input_size: features of the input.
         dim: features of the output and of the state, k in the paper.
         recurrent: carry the state from step to step, as an LSTM does. Where False every step starts from zeros,
-            so that a step does not depend on the steps before it, and there is no `weight_hh`.
+            so that a step does not depend on the steps before it; there is no `weight_hh` then, nor a forget gate.
         generator: source of the initial weights; torch's global one if None.
     """
 
@@ -93,13 +94,18 @@ class LSTMController(nn.Module):
         if input_size < 1 or dim < 1:
             raise InputError(f"a controller needs positive sizes; came input_size={input_size}, dim={dim}")
         self.input_size, self.dim, self.recurrent = input_size, dim, recurrent
-        self.weight_ih = nn.Parameter(torch.empty(4 * dim, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(4 * dim, dim)) if recurrent else None
-        self.bias_ih = nn.Parameter(torch.zeros(4 * dim))
-        self.bias_hh = nn.Parameter(torch.zeros(4 * dim)) if recurrent else None
+        self.weight_ih = nn.Parameter(torch.empty(self.num_preactivations, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(self.num_preactivations, dim)) if recurrent else None
+        self.bias_ih = nn.Parameter(torch.zeros(self.num_preactivations))
+        self.bias_hh = nn.Parameter(torch.zeros(self.num_preactivations)) if recurrent else None
         for weight in (self.weight_ih, self.weight_hh):
             if weight is not None:
                 nn.init.uniform_(weight, -1 / math.sqrt(dim), 1 / math.sqrt(dim), generator)
+
+    @property
+    def num_preactivations(self) -> int:
+        """Rows of the weights: gates i, f, g, o; i, g, o if not recurrent; `dim` each."""
+        return (4 if self.recurrent else 3) * self.dim
 
     @property
     def key_size(self) -> int:
@@ -120,7 +126,7 @@ class LSTMController(nn.Module):
         self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
     ) -> Float[Tensor, "batch *queries keys"]:
         """U = [x ; h], shape (..., key_size)."""
-        if self.weight_hh is None:
+        if not self.recurrent:
             return inputs
         hidden = state.hidden if inputs.ndim == 2 else state.hidden.unsqueeze(1).expand(-1, inputs.shape[1], -1)
         return torch.cat([inputs, hidden], dim=-1)
@@ -128,12 +134,13 @@ class LSTMController(nn.Module):
     def preactivation(
         self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
     ) -> Float[Tensor, "batch *queries gates"]:
-        """The gates before their non-linearities: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim)."""
+        """The gates before their non-linearities: W_ih x + b_ih + W_hh h + b_hh, shape (..., gates)."""
         if inputs.shape[-1] != self.input_size:
             raise InputError(f"this controller takes {self.input_size} features; {inputs.shape[-1]} came")
         from_inputs = F.linear(inputs, self.weight_ih, self.bias_ih)
-        if self.weight_hh is None:
+        if not self.recurrent:
             return from_inputs
+        assert self.weight_hh is not None
         from_state = F.linear(state.hidden, self.weight_hh, self.bias_hh)
         return from_inputs + (from_state if inputs.ndim == 2 else from_state.unsqueeze(1))
 
@@ -160,5 +167,4 @@ class LSTMController(nn.Module):
             ValueError: if `inputs` has other than `input_size` features.
         """
         gates = self.gates(self.preactivation(inputs, state), state)
-        output = lstm_output(gates)
-        return output, ControllerState(output, gates.cell)
+        return gates.hidden, ControllerState(gates.hidden, gates.cell)

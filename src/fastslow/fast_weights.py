@@ -13,6 +13,7 @@ equal to rounding; `FastWeights.compact` picks the cheaper one by size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,43 +22,33 @@ from torch import Tensor
 
 from fastslow.controllers import Gates
 
+# Of (gradient, output): the gradient times output (1 - output), and times 1 - output^2. One operator each, which can
+# itself be differentiated.
+_sigmoid_backward: Callable[[Tensor, Tensor], Tensor] = torch.ops.aten.sigmoid_backward.default
+_tanh_backward: Callable[[Tensor, Tensor], Tensor] = torch.ops.aten.tanh_backward.default
+
 
 def gate_deltas(gates: Gates, synthetic_grad: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch gates"]:
     r"""Takes a gradient at the output of an LSTM step back to its pre-activations.
 
     The four products of Eq. 10's Jacobian, with the step's input and previous state held fixed:
-    :math:`\delta = (d_i, d_f, d_g, d_o)` in the order of `nn.LSTMCell`.
+    :math:`\delta = (d_i, d_f, d_g, d_o)` in the order of `nn.LSTMCell`; no :math:`d_f` in a step from zeros.
 
     Args:
         gates: the inside of the step, each (..., dim).
         synthetic_grad: SG(a_t, y_t), shape (..., dim).
 
     Returns:
-        dL/d(pre-activations), shape (..., 4 * dim), in the unit of `synthetic_grad`.
+        dL/d(pre-activations), shape (..., 4 * dim), or (..., 3 * dim) in a step from zeros; in the unit of
+        `synthetic_grad`.
     """
-    i, f, g, o, prev_cell, _, squashed = gates
+    i, f, g, o, prev_cell, _, squashed, _ = gates
     d_cell = _tanh_backward(synthetic_grad * o, squashed)
-    return torch.cat(
-        [
-            _sigmoid_backward(d_cell * g, i),
-            torch.zeros_like(i) if f is None or prev_cell is None else _sigmoid_backward(d_cell * prev_cell, f),
-            _tanh_backward(d_cell * i, g),
-            _sigmoid_backward(synthetic_grad * squashed, o),
-        ],
-        dim=-1,
-    )
-
-
-def _sigmoid_backward(grad: Tensor, output: Tensor) -> Tensor:
-    """The gradient times output * (1 - output), in one operator that can itself be differentiated."""
-    through: Tensor = torch.ops.aten.sigmoid_backward.default(grad, output)
-    return through
-
-
-def _tanh_backward(grad: Tensor, output: Tensor) -> Tensor:
-    """The gradient times (1 - output^2), likewise."""
-    through: Tensor = torch.ops.aten.tanh_backward.default(grad, output)
-    return through
+    d_i, d_g = _sigmoid_backward(d_cell * g, i), _tanh_backward(d_cell * i, g)
+    d_o = _sigmoid_backward(synthetic_grad * squashed, o)
+    if f is None or prev_cell is None:
+        return torch.cat([d_i, d_g, d_o], dim=-1)
+    return torch.cat([d_i, _sigmoid_backward(d_cell * prev_cell, f), d_g, d_o], dim=-1)
 
 
 class FastWeights(NamedTuple):

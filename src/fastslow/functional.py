@@ -52,10 +52,10 @@ def address(
     # A row times M^T: several times quicker on CPU than M times a column.
     rows = query.unsqueeze(1) if query.ndim == 2 else query
     if similarity == "euclidean":
-        squares = torch.linalg.vecdot(memory, memory).unsqueeze(1)
+        squares = (memory * memory).sum(-1).unsqueeze(1)
         scores = torch.baddbmm(squares, rows, memory.mT, beta=-0.5)
     else:
-        scores = rows @ memory.mT
+        scores = torch.bmm(rows, memory.mT)
     scores = sharpness * scores
     if empty is not None:
         scores = torch.add(scores, empty.unsqueeze(1), alpha=-_LEFT_OUT)
@@ -87,8 +87,8 @@ def read(
             "give one weight a slot"
         )
     if address_weights.ndim == 2:
-        return (address_weights.unsqueeze(1) @ memory).squeeze(1)
-    return address_weights @ memory
+        return torch.bmm(address_weights.unsqueeze(1), memory).squeeze(1)
+    return torch.bmm(address_weights, memory)
 
 
 def write(
@@ -144,4 +144,4 @@ def least_used_slots(usage: Float[Tensor, "batch slots"], count: int) -> Int64[T
     Returns:
         Slot numbers, shape (batch, count); of slots used equally, the lower number comes first.
     """
-    return usage.argsort(dim=1, stable=True)[:, :count]
+    return usage.sort(dim=1, stable=True).indices[:, :count]

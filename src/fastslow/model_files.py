@@ -23,7 +23,8 @@ from fastslow.runs import write_atomically, write_json
 #: Prefix of a model that ships with the library.
 PRETRAINED_PREFIX = "pretrained:"
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
-_FORMAT = 1
+#: 2: controllers that start each step from zeros have no forget gate.
+_FORMAT = 2
 
 
 class TrainedModel(NamedTuple):
@@ -119,7 +120,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         if content["format"] != _FORMAT:
-            raise InputError(f"{path} has format {content['format']}; this version reads format {_FORMAT}")
+            raise InputError(
+                f"{path} has format {content['format']}; this version reads format {_FORMAT}: train the model again"
+            )
         content["model"], content["method"], content["details"]
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):

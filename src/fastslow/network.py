@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fastslow import functional
-from fastslow.controllers import ControllerState, Gates, LSTMController, lstm_output
+from fastslow.controllers import ControllerState, Gates, LSTMController
 from fastslow.errors import InputError
 from fastslow.fast_weights import FastWeights
 from fastslow.memory import MemoryState
@@ -23,7 +23,7 @@ class ControllerStep(NamedTuple):
 
     Attributes:
         key: u = [x ; h], what the step read, shape (..., key_size).
-        preactivation: shape (..., 4 * dim).
+        preactivation: shape (..., num_preactivations).
         gates: the inside of the step.
         output: q_t, m_t or m'_t, shape (..., dim).
     """
@@ -84,7 +84,7 @@ def finish_step(
 ) -> ControllerStep:
     """The step that follows from pre-activations already known."""
     gates = controller.gates(preactivation, state)
-    return ControllerStep(key, preactivation, gates, lstm_output(gates))
+    return ControllerStep(key, preactivation, gates, gates.hidden)
 
 
 class NeuralMemory(nn.Module):
@@ -108,6 +108,9 @@ class NeuralMemory(nn.Module):
             the features themselves. Needs `input_size == dim`.
         skip_empty: slots never written are not addressed while there are others.
         generator: source of the initial weights; torch's global one if None.
+
+    Attributes:
+        takes_sets: whether several steps can be stored side by side.
     """
 
     def __init__(
@@ -135,6 +138,7 @@ class NeuralMemory(nn.Module):
         self.dim, self.num_slots = dim, num_slots
         self.compose, self.slots, self.similarity = compose, slots, similarity
         self.write_policy, self.residual_query, self.skip_empty = write_policy, residual_query, skip_empty
+        self.takes_sets = write_policy == "least_used" and not recurrent
         composed = 2 * dim if compose == "query" else dim
 
         def controller(size: int) -> LSTMController:
@@ -152,14 +156,11 @@ class NeuralMemory(nn.Module):
 
     def initial_state(self, batch_size: int) -> MemoryState:
         """Learned distinct slots and controllers at zero, for `batch_size` memories side by side."""
-        zeros = self.input_controller.initial_state(batch_size)  # the controllers are of one size
-        return MemoryState(
-            memory=self.initial_slots.expand(batch_size, -1, -1),
-            usage=self.initial_slots.new_zeros(batch_size, self.num_slots),
-            input=zeros,
-            output=zeros,
-            write=zeros,
-        )
+        slots = self.initial_slots
+        nothing = slots.new_zeros(batch_size, self.dim)
+        zeros = ControllerState(nothing, nothing)  # the controllers are of one size
+        usage = slots.new_zeros(batch_size, self.num_slots)
+        return MemoryState(slots.expand(batch_size, -1, -1), usage, input=zeros, output=zeros, write=zeros)
 
     def look(
         self,
@@ -188,7 +189,7 @@ class NeuralMemory(nn.Module):
             keys,
             sharpness=self.log_sharpness.exp(),
             similarity=self.similarity,
-            empty=state.usage == 0 if self.skip_empty else None,
+            empty=state.usage.logical_not() if self.skip_empty else None,
         )
         read_vector = functional.read(weights, values)
         if zero_read:
@@ -225,11 +226,6 @@ class NeuralMemory(nn.Module):
             write=write.state,
         )
 
-    @property
-    def takes_sets(self) -> bool:
-        """Whether several steps can be stored side by side."""
-        return self.write_policy == "least_used" and not self.input_controller.recurrent
-
     def _store_many(self, content: Tensor, state: MemoryState) -> MemoryState:
         if not self.takes_sets or content.shape[1] > self.num_slots:
             raise InputError(
@@ -240,7 +236,7 @@ class NeuralMemory(nn.Module):
         slots = functional.least_used_slots(state.usage, content.shape[1])
         where = slots.unsqueeze(-1).expand_as(content)
         decayed = USAGE_DECAY ** content.shape[1] * state.usage
-        usage = decayed.scatter_add(1, slots, torch.ones_like(slots, dtype=decayed.dtype))
+        usage = decayed.scatter(1, slots, 1.0, reduce="add")
         return state._replace(memory=state.memory.scatter(1, where, content), usage=usage)
 
     def forward(

@@ -136,7 +136,7 @@ def test_unknown_options(capsys, options, tmp_path):
 def test_a_model_that_is_none(capsys, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
     assert "model.json is missing" in fails(capsys, "evaluate", "--model", "model.safetensors")
-    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "method": "fastslow", "model": {}, "details": {}}))
+    (tmp_path / "model.json").write_text(json.dumps({"format": 2, "method": "fastslow", "model": {}, "details": {}}))
     assert "corrupt or truncated" in fails(capsys, "evaluate", "--model", "model.safetensors", "--json", "out.json")
     assert not (tmp_path / "out.json").exists()
 

@@ -19,7 +19,7 @@ from fastslow.controllers import ControllerState, LSTMController
 from fastslow.errors import InputError
 from fastslow.fast_weights import FastWeights, gate_deltas
 from fastslow.memory import MemoryState
-from fastslow.network import ControllerFastWeights, ControllerStep, Look, MemoryNetwork, finish_step
+from fastslow.network import NO_FAST_WEIGHTS, ControllerFastWeights, ControllerStep, Look, MemoryNetwork, finish_step
 from fastslow.predictors import GradientPredictor, Predictors
 
 CONTROLLERS = ("input", "output", "write")
@@ -113,6 +113,7 @@ class EpisodicLearner(nn.Module):
         self.support, self.fast_lifetime = support, fast_lifetime
         self.fast_controllers, self.order = tuple(fast_controllers), order
         self.fast_bias, self.zero_read = fast_bias, zero_read
+        self._recurrent_predictors = [name for name in fast_controllers if self._predictor(name).lstm.recurrent]
         start = dict.fromkeys(CONTROLLERS, 1.0) | dict(step_sizes or {})
         if min(start.values()) <= 0:
             raise InputError(
@@ -132,17 +133,15 @@ class EpisodicLearner(nn.Module):
         """Nothing learned yet, for `batch_size` tasks side by side."""
         memory = self.network.initial_state(batch_size)
 
-        def empty(name: str) -> FastWeights | None:
-            if name not in self.fast_controllers or self.fast_lifetime == "step":
-                return None
+        def empty(name: str) -> FastWeights:
             controller = self._controller(name)
-            return FastWeights.empty(
-                batch_size, controller.key_size, 4 * controller.dim, memory.usage, num_biases=self._num_biases(name)
-            )
+            sizes = controller.key_size, controller.num_preactivations
+            return FastWeights.empty(batch_size, *sizes, memory.usage, num_biases=self._num_biases(name))
 
-        fast = ControllerFastWeights(*(empty(name) for name in CONTROLLERS))
-        predictors = {name: self._predictor(name) for name in self.fast_controllers}
-        states = {name: p.initial_state(batch_size) for name, p in predictors.items() if p.lstm.recurrent}
+        fast = NO_FAST_WEIGHTS
+        if self.fast_lifetime == "task":
+            fast = fast._replace(**{name: empty(name) for name in self.fast_controllers})
+        states = {name: self._predictor(name).initial_state(batch_size) for name in self._recurrent_predictors}
         return TaskState(memory, fast, states)
 
     def learn_step(
@@ -162,17 +161,16 @@ class EpisodicLearner(nn.Module):
             The step's parts, and what is known after it.
         """
         target = self.one_hot[labels]  # not F.one_hot, which torch.func.vmap does not take
-        memory, fast = state.memory, state.fast
-        look = self.network.memory.look(features, memory, fast, zero_read=self.zero_read)
-        write = self.network.memory.compose_write(look, memory, fast)
+        neural_memory, memory, fast = self.network.memory, state.memory, state.fast
+        look = neural_memory.look(features, memory, fast, zero_read=self.zero_read)
+        write = neural_memory.compose_write(look, memory, fast)
         steps: dict[str, ControllerStep] = {"input": look.input, "output": look.output, "write": write}
         activations = {"input": look.query, "output": look.output.output, "write": write.output}
-        learned: dict[str, FastWeights | None] = dict.fromkeys(CONTROLLERS)
+        learned: dict[str, FastWeights] = {}
         synthetic: dict[str, Tensor] = {}
         predictor_states = dict(state.predictors)
-        for name, weights in zip(CONTROLLERS, fast, strict=True):
-            if name not in self.fast_controllers:
-                continue
+        for name in self.fast_controllers:
+            weights: FastWeights | None = getattr(fast, name)
             synthetic[name], predictor_state = self._predictor(name)(
                 activations[name], target, predictor_states.get(name)
             )
@@ -186,15 +184,14 @@ class EpisodicLearner(nn.Module):
                 learned[name] = weights.append(steps[name].key, -alpha * deltas)
             if name == "write" and self.order == "update_then_write":
                 # What an example has just taught the weights, -alpha delta (x) key, moves its own pre-activations.
-                own = torch.linalg.vecdot(write.key, write.key).unsqueeze(-1)
+                own = (write.key * write.key).sum(-1, keepdim=True)
                 if self.fast_bias:
                     own = own + self._num_biases(name)
                 moved = torch.addcmul(write.preactivation, deltas, alpha * own, value=-1)
-                write = finish_step(self.network.memory.write_controller, write.key, moved, memory.write)
+                write = finish_step(neural_memory.write_controller, write.key, moved, memory.write)
         activations["write"] = write.output
-        new_memory = self.network.memory.store(look, write, memory)
-        new_fast = ControllerFastWeights(*(learned[name] for name in CONTROLLERS))
-        taught = TaskState(new_memory, new_fast, predictor_states)
+        new_memory = neural_memory.store(look, write, memory)
+        taught = TaskState(new_memory, fast._replace(**learned) if learned else fast, predictor_states)
         return SupportStep(activations, synthetic, look.address_weights), taught
 
     def learn(
@@ -216,13 +213,13 @@ class EpisodicLearner(nn.Module):
         Raises:
             ValueError: if a label is not below `num_classes`.
         """
-        lowest, highest = (int(label) for label in torch.aminmax(labels)) if labels.numel() else (0, 0)
-        if not 0 <= lowest <= highest < self.num_classes:
+        numbers = {label for task in labels.tolist() for label in task}
+        if not numbers <= set(range(self.num_classes)):
             raise InputError(
-                f"labels run from {lowest} to {highest}; this model tells {self.num_classes} classes apart, 0 to "
-                f"{self.num_classes - 1}"
+                f"labels run from {min(numbers)} to {max(numbers)}; this model tells {self.num_classes} classes apart, "
+                f"0 to {self.num_classes - 1}"
             )
-        state = state or self.initial_state(len(features))
+        state = state or self.initial_state(features.shape[0])
         steps = []
         at_once = self.network.memory.num_slots
         parts: Iterable[tuple[Tensor, Tensor]]
@@ -235,7 +232,9 @@ class EpisodicLearner(nn.Module):
         for part_features, part_labels in parts:
             step, state = self.learn_step(part_features, part_labels, state)
             steps.append(step)
-        return steps, state._replace(fast=ControllerFastWeights(*(w and w.compact() for w in state.fast)))
+        if self.fast_lifetime == "task":
+            state = state._replace(fast=ControllerFastWeights(*(w and w.compact() for w in state.fast)))
+        return steps, state
 
     def answer(
         self, features: Float[Tensor, "batch queries features"], state: TaskState
