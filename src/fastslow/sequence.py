@@ -13,7 +13,7 @@ On CPU the loop's time goes into operator calls, not into arithmetic. Three thin
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,7 @@ from fastslow.controllers import ControllerState, LSTMController
 from fastslow.errors import InputError
 from fastslow.memory import MemoryState
 from fastslow.network import USAGE_DECAY, NeuralMemory
+from fastslow.sequence_cells import Jacobian, Step, cell_backward, finish_cell
 
 #: A sequence is cut where what is kept for the backward pass would outgrow this. glibc hands blocks over 32 MiB back
 #: to the system and pays for every page again at the next call.
@@ -168,7 +169,7 @@ def _split_weights(controller: LSTMController, queries: Tensor, in_query: slice 
 class _AddressReadWrite(torch.autograd.Function):
     """Eqs. 3-7 over a sequence, as one operator of tensors. Time comes first, gates are in the order i, f, o, g.
 
-    A step works in one small buffer that stays in the processor's cache (`_Step`), and is kept as one row of a record.
+    A step works in one small buffer that stays in the processor's cache (`Step`), and is kept as one row of a record.
     """
 
     @staticmethod
@@ -190,7 +191,7 @@ class _AddressReadWrite(torch.autograd.Function):
         outputs = torch.empty_like(queries)
         weights = queries.new_empty(steps, batch, 1, num_slots)
         # Without a backward pass to come there is no record, and each memory is written over the last.
-        now, after = _Step.empty(queries), _Step.empty(queries)
+        now, after = Step.empty(queries), Step.empty(queries)
         sizes = (steps + 1 if keep else 1, batch, num_slots, dim), (steps if keep else 0, *now.all.shape)
         memories, record = _one_allocation(queries, *sizes)
         memories[0] = memory
@@ -207,7 +208,8 @@ class _AddressReadWrite(torch.autograd.Function):
         )
         read_vector = queries.new_empty(batch, 1, dim)
         read_row = read_vector.squeeze(1)
-        weight_output_t, weight_write_t = weight_output.T, weight_write.T
+        # Copied: a product with a transposed view takes a third longer.
+        weight_output_t, weight_write_t = weight_output.T.contiguous(), weight_write.T.contiguous()
         for t in range(steps):
             z = weights_at[t]
             torch.bmm(query_at[t], memory_at[t].mT, out=z)
@@ -215,10 +217,10 @@ class _AddressReadWrite(torch.autograd.Function):
             torch.bmm(z, memory_at[t], out=read_vector)  # Eq. 4; bmm is slow into a slice
             now.read.copy_(read_row)
             torch.addmm(known_output_at[t], now.output_key, weight_output_t, out=now.output_cell.gates)
-            _finish_cell(now.output_cell, after.output_cell.prev_cell, now.output)  # Eq. 5
+            finish_cell(now.output_cell, after.output_cell.prev_cell, now.output)  # Eq. 5
             after.prev_output.copy_(now.output)
             torch.addmm(known_write_at[t], now.write_key, weight_write_t, out=now.write_cell.gates)
-            _finish_cell(now.write_cell, after.write_cell.prev_cell, after.prev_write)  # Eq. 6
+            finish_cell(now.write_cell, after.write_cell.prev_cell, after.prev_write)  # Eq. 6
             torch.lerp(memory_at[t], after.prev_write_row, z.mT, out=memory_at[t + 1])  # Eq. 7
             if keep:
                 record_at[t].copy_(now.all)
@@ -250,8 +252,8 @@ class _AddressReadWrite(torch.autograd.Function):
         queries, known_output, known_write, weight_output, weight_write, *kept = ctx.saved_tensors
         weights, memories, record, write_vector = kept
         steps, batch, dim = queries.shape
-        step = _Step.empty(queries)
-        jacobian = _Jacobian.of(step)
+        step = Step.empty(queries)
+        jacobian = Jacobian.of(step)
         grad_memory = grad_memory.clone(memory_format=torch.contiguous_format)
         grad_cell_output, grad_cell_write = grad_cell_output.clone(), grad_cell_write.clone()
         grad_queries, grad_gates = torch.empty_like(queries), queries.new_empty(steps, batch, 2, 4 * dim)
@@ -279,10 +281,10 @@ class _AddressReadWrite(torch.autograd.Function):
             jacobian.fill()
             # Eq. 7 at the write vector, then Eqs. 6 and 5.
             carried_write_row.add_(torch.bmm(z, grad_memory))
-            _cell_backward(jacobian.write, carried_write, grad_cell_write)
+            cell_backward(jacobian.write, carried_write, grad_cell_write)
             torch.mm(jacobian.write.grad_gates, weight_write, out=grad_write_key)
             grad_output.add_(carried_output).add_(grad_outputs_at[t])
-            _cell_backward(jacobian.output, grad_output, grad_cell_output)
+            cell_backward(jacobian.output, grad_output, grad_cell_output)
             torch.mm(jacobian.output.grad_gates, weight_output, out=grad_output_key)
             grad_gates_at[t].copy_(jacobian.grad_gates)
             # Eq. 4 at the address weights, and Eq. 3.
@@ -316,117 +318,3 @@ def _one_allocation(like: Tensor, *sizes: tuple[int, ...]) -> list[Tensor]:
     numbers = [math.prod(size) for size in sizes]
     parts = like.new_empty(sum(numbers)).split_with_sizes(numbers)
     return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
-
-
-class _Cell(NamedTuple):
-    """One controller's part of a step, views of one buffer: i, f, o, g, c_{t-1} and tanh(c_t), (batch, dim) each."""
-
-    gates: Tensor
-    sigmoids: Tensor
-    input: Tensor
-    forget: Tensor
-    output: Tensor
-    candidate: Tensor
-    prev_cell: Tensor
-    squashed: Tensor
-
-    @classmethod
-    def of(cls, buffer: Tensor) -> _Cell:
-        """Views of a buffer of shape (batch, 6, dim)."""
-        return cls(buffer[:, :4].flatten(1), buffer[:, :3].flatten(1), *buffer.unbind(1))
-
-
-class _Step(NamedTuple):
-    r"""One step, views of one buffer: keys :math:`[\bar m_t ; m_{t-1}]` and :math:`[m_t ; m'_{t-1}]`, two cells."""
-
-    all: Tensor
-    cells: Tensor
-    output_key: Tensor
-    write_key: Tensor
-    read: Tensor
-    prev_output: Tensor
-    output: Tensor
-    prev_write: Tensor
-    prev_write_row: Tensor
-    output_cell: _Cell
-    write_cell: _Cell
-
-    @classmethod
-    def empty(cls, like: Tensor) -> _Step:
-        """For queries like these, shape (time, batch, dim)."""
-        batch, dim = like.shape[1:]
-        # Padded: rows of a whole number of pages would compete for the same cache lines.
-        everything = like.new_zeros(batch, 16 * dim + 16)
-        keys = everything[:, : 4 * dim]
-        cells = everything[:, 4 * dim : 16 * dim].view(batch, 2, 6, dim)
-        output_key, write_key = keys.chunk(2, -1)
-        read, prev_output, output, prev_write = keys.chunk(4, -1)
-        columns = (read, prev_output, output, prev_write, prev_write.unsqueeze(1))
-        return cls(everything, cells, output_key, write_key, *columns, _Cell.of(cells[:, 0]), _Cell.of(cells[:, 1]))
-
-
-class _CellJacobian(NamedTuple):
-    """How gradients at h and c of one LSTM step reach its pre-activations, and those gradients; all views."""
-
-    by_cell: Tensor
-    by_hidden: Tensor
-    cell_by_hidden: Tensor
-    forget: Tensor
-    grad_gates: Tensor
-    grad_gates_split: Tensor
-    grad_output_gate: Tensor
-
-
-class _Jacobian(NamedTuple):
-    """Both cells' Jacobians, from views of a step (`sigmoids` to `inner`) to views of a buffer (`by_*`)."""
-
-    sigmoids: Tensor
-    partners: Tensor
-    outer: Tensor
-    inner: Tensor
-    product: Tensor
-    by_sigmoids: Tensor
-    by_rest: Tensor
-    grad_gates: Tensor
-    output: _CellJacobian
-    write: _CellJacobian
-
-    @classmethod
-    def of(cls, step: _Step) -> _Jacobian:
-        batch, _, _, dim = step.cells.shape
-        # Of each cell: i and f by c, o by h, g by c; and c by h.
-        buffer, grad_gates = step.cells.new_empty(batch, 2, 5, dim), step.cells.new_empty(batch, 2, 4 * dim)
-        cells = []
-        for k, cell in enumerate((step.output_cell, step.write_cell)):
-            split = grad_gates[:, k].view(batch, 4, dim)
-            by_cell, by_hidden, cell_by_hidden = buffer[:, k, :4], buffer[:, k, 2], buffer[:, k, 4]
-            views = (by_cell, by_hidden, cell_by_hidden, cell.forget, grad_gates[:, k], split, split[:, 2])
-            cells.append(_CellJacobian(*views))
-        sources = (step.cells[:, :, :3], step.cells[:, :, 3:], step.cells[:, :, 0:3:2], step.cells[:, :, 3:6:2])
-        product = step.cells.new_empty(batch, 2, 2, dim)
-        return cls(*sources, product, buffer[:, :, :3], buffer[:, :, 3:], grad_gates, *cells)
-
-    def fill(self) -> None:
-        """Local derivatives of both cells at once, from what the step now holds."""
-        # s (1 - s) times its partner in c_t or h_t: i with g, f with c_{t-1}, o with tanh(c_t).
-        torch.addcmul(self.sigmoids, self.sigmoids, self.sigmoids, value=-1, out=self.by_sigmoids).mul_(self.partners)
-        # i (1 - g^2) and o (1 - tanh(c_t)^2).
-        torch.mul(self.outer, self.inner, out=self.product)
-        torch.addcmul(self.outer, self.product, self.inner, value=-1, out=self.by_rest)
-
-
-def _finish_cell(cell: _Cell, next_cell: Tensor, hidden: Tensor) -> None:
-    """From pre-activations in `cell.gates` to gates; writes c_t and h_t."""
-    cell.sigmoids.sigmoid_()
-    cell.candidate.tanh_()
-    torch.mul(cell.forget, cell.prev_cell, out=next_cell).addcmul_(cell.input, cell.candidate)
-    torch.tanh(next_cell, out=cell.squashed)
-    torch.mul(cell.output, cell.squashed, out=hidden)
-
-
-def _cell_backward(jacobian: _CellJacobian, grad_hidden: Tensor, grad_cell: Tensor) -> None:
-    """Back through one LSTM step: fills the gradient at its pre-activations; dL/dc_t becomes dL/dc_{t-1}."""
-    grad_cell.addcmul_(grad_hidden, jacobian.cell_by_hidden)
-    torch.mul(jacobian.by_cell, grad_cell.unsqueeze(1), out=jacobian.grad_gates_split)
-    torch.mul(jacobian.by_hidden, grad_hidden, out=jacobian.grad_output_gate)
-    grad_cell.mul_(jacobian.forget)
