@@ -123,16 +123,17 @@ class LSTMController(nn.Module):
         return ControllerState(zeros, zeros)
 
     def key(
-        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState | None
     ) -> Float[Tensor, "batch *queries keys"]:
         """U = [x ; h], shape (..., key_size)."""
         if not self.recurrent:
             return inputs
+        assert state is not None
         hidden = state.hidden if inputs.ndim == 2 else state.hidden.unsqueeze(1).expand(-1, inputs.shape[1], -1)
         return torch.cat([inputs, hidden], dim=-1)
 
     def preactivation(
-        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState | None
     ) -> Float[Tensor, "batch *queries gates"]:
         """The gates before their non-linearities: W_ih x + b_ih + W_hh h + b_hh, shape (..., gates)."""
         if inputs.shape[-1] != self.input_size:
@@ -140,24 +141,26 @@ class LSTMController(nn.Module):
         from_inputs = F.linear(inputs, self.weight_ih, self.bias_ih)
         if not self.recurrent:
             return from_inputs
+        assert state is not None
         assert self.weight_hh is not None
         from_state = F.linear(state.hidden, self.weight_hh, self.bias_hh)
         return from_inputs + (from_state if inputs.ndim == 2 else from_state.unsqueeze(1))
 
-    def gates(self, preactivation: Float[Tensor, "batch *queries gates"], state: ControllerState) -> Gates:
+    def gates(self, preactivation: Float[Tensor, "batch *queries gates"], state: ControllerState | None) -> Gates:
         """The inside of the step, from its pre-activations and the state before it."""
         if not self.recurrent:
             return lstm_gates(preactivation, None)
+        assert state is not None
         return lstm_gates(preactivation, state.cell if preactivation.ndim == 2 else state.cell.unsqueeze(1))
 
     def forward(
-        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState | None = None
     ) -> tuple[Float[Tensor, "batch *queries dim"], ControllerState]:
         """One step; or, for inputs of shape (batch, queries, features), one step each from the same state.
 
         Args:
             inputs: shape (batch, input_size) or (batch, queries, input_size).
-            state: the state before the step; not modified.
+            state: the state before the step, zeros if None; not modified, and not looked at if not recurrent.
 
         Returns:
             The output, shape (batch, dim) or (batch, queries, dim), and the state after the step (whose `hidden`
@@ -166,5 +169,7 @@ class LSTMController(nn.Module):
         Raises:
             ValueError: if `inputs` has other than `input_size` features.
         """
+        if state is None and self.recurrent:
+            state = self.initial_state(inputs.shape[0])
         gates = self.gates(self.preactivation(inputs, state), state)
         return gates.hidden, ControllerState(gates.hidden, gates.cell)

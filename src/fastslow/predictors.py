@@ -77,7 +77,6 @@ class GradientPredictor(nn.Module):
         """
         if self.kind == "label_only":
             activation = torch.zeros_like(activation)
-        state = state or self.initial_state(activation.shape[0])
         hidden, state = self.lstm(torch.cat([activation, target], dim=-1), state)
         return self.head(hidden), state
 

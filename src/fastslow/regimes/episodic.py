@@ -131,7 +131,7 @@ class EpisodicLearner(nn.Module):
 
     def initial_state(self, batch_size: int) -> TaskState:
         """Nothing learned yet, for `batch_size` tasks side by side."""
-        memory = self.network.initial_state(batch_size)
+        memory = self.network.memory.initial_state(batch_size)
 
         def empty(name: str) -> FastWeights:
             controller = self._controller(name)
