@@ -6,7 +6,8 @@ from fastslow.controllers import ControllerState
 from fastslow.errors import InputError
 from fastslow.memory import MemoryState, detach_state
 from fastslow.network import NeuralMemory
-from fastslow.sequence import has_quick_form, memory_sequence
+from fastslow.sequence import has_quick_form, memory_sequence, prefers_table
+from fastslow.sequence_memory import TABLE_STEPS
 
 QUICK = {
     "literal": {},
@@ -33,6 +34,15 @@ EVERY_FORM = pytest.mark.parametrize("options", [*QUICK.values(), *PLAIN.values(
 #: What comes back, as `everything` lists it.
 RESULTS = ["outputs", "memory", "usage", "h_r", "c_r", "h_o", "c_o", "h_w", "c_w"]
 QUICK_FORM = pytest.mark.parametrize("options", QUICK.values(), ids=QUICK)
+
+
+@pytest.fixture(params=["slots", "table"], autouse=True)
+def _form(request, monkeypatch):
+    """Every test in the quick form for few slots and in the one for many, its sequences cut into several tables."""
+    monkeypatch.setattr("fastslow.sequence.prefers_table", lambda _: request.param == "table")
+    monkeypatch.setattr("fastslow.sequence.TABLE_STEPS", 3)
+
+
 SIZES = pytest.mark.parametrize(("batch_size", "num_steps"), [(2, 5), (1, 1), (3, 1), (1, 6)])
 
 
@@ -131,7 +141,8 @@ def test_a_learned_sharpness_counts(options):
     assert_close(gradients(quick, leaves), gradients(plain, leaves))
 
 
-def test_single_precision_at_the_benchmark_size():
+def test_single_precision_at_the_benchmark_size(monkeypatch):
+    monkeypatch.setattr("fastslow.sequence.TABLE_STEPS", TABLE_STEPS)
     torch.manual_seed(0)
     memory = NeuralMemory(input_size=64, dim=64, num_slots=10)
     features = torch.randn(16, 30, 64, requires_grad=True)
@@ -229,6 +240,13 @@ def test_second_derivatives_are_refused(options):
 def test_which_memories_have_a_quick_form():
     assert all(has_quick_form(make(options)[0]) for options in QUICK.values())
     assert not any(has_quick_form(make(options)[0]) for options in PLAIN.values())
+
+
+@pytest.mark.parametrize(
+    ("num_slots", "dim", "table"), [(10, 64, False), (128, 64, True), (64, 128, True), (4000, 3, False)]
+)
+def test_many_slots_prefer_a_table_where_it_is_smaller(num_slots, dim, table):
+    assert prefers_table(NeuralMemory(input_size=4, dim=dim, num_slots=num_slots)) == table
 
 
 def test_only_what_needs_gradients_gets_them():

@@ -5,7 +5,8 @@ On CPU the loop's time goes into operator calls, not into arithmetic. Three thin
 - The input controller never sees the memory, so its steps are one fused `torch.lstm` call.
 - What the other two controllers read of :math:`q_t` (`compose="query"`) is one product for all steps.
 - The rest (Eqs. 3-7) is one `torch.autograd.Function`: buffers written in place, one matrix product a controller and
-  step, and a backward pass through time written by hand, which leaves the weights to one product at the end.
+  step, and a backward pass through time written by hand, which leaves the weights to one product at the end. The
+  memory's part of it is in `sequence_memory.py`, in a form for few slots and one for many.
 
 `NeuralMemory.forward` remains the definition; `tests/test_sequence.py` holds the two together.
 """
@@ -25,10 +26,13 @@ from fastslow.errors import InputError
 from fastslow.memory import MemoryState
 from fastslow.network import USAGE_DECAY, NeuralMemory
 from fastslow.sequence_cells import Jacobian, Step, cell_backward, finish_cell
+from fastslow.sequence_memory import TABLE_STEPS, SlotsBackward, SlotsForward, TableBackward, TableForward
 
 #: A sequence is cut where what is kept for the backward pass would outgrow this. glibc hands blocks over 32 MiB back
 #: to the system and pays for every page again at the next call.
 BLOCK_BYTES = 20 * 2**20
+#: From how many numbers in a memory on a table of what was written is quicker than the memories themselves.
+MANY_NUMBERS = 6000
 
 
 def has_quick_form(memory: NeuralMemory) -> bool:
@@ -43,6 +47,11 @@ def has_quick_form(memory: NeuralMemory) -> bool:
         and memory.write_policy == "read"
         and memory.input_controller.recurrent
     )
+
+
+def prefers_table(memory: NeuralMemory) -> bool:
+    """Whether the quick form keeps a table of what was written (`sequence_memory.TableForward`), not the memories."""
+    return memory.dim > TABLE_STEPS and memory.num_slots * memory.dim >= MANY_NUMBERS
 
 
 def memory_sequence(
@@ -102,14 +111,18 @@ def _quick_form(memory: NeuralMemory, features: Tensor, state: MemoryState) -> t
         memory.write_controller, queries, slice(memory.dim, None) if in_query else None
     )
     carried = (state.memory, *state.output, *state.write)
-    kept_a_step = state.memory[0].numel() + 16 * memory.dim
-    piece = max(1, BLOCK_BYTES // (features.shape[1] * kept_a_step * features.element_size()))
+    in_table = prefers_table(memory)
+    in_record = 16 * memory.dim * features.shape[1] * features.element_size()
+    in_memory = (TableForward if in_table else SlotsForward).bytes_a_step(state.memory)
+    piece = max(1, BLOCK_BYTES // (in_record + in_memory))
+    if in_table:
+        piece = min(piece, math.ceil(len(queries) / math.ceil(len(queries) / TABLE_STEPS)))  # of equal length
     by_step = (queries * memory.log_sharpness.exp(), known_output, known_write)
     parts, weights_parts = [], []
     for start in range(0, len(queries), piece):
         given = (tensor[start : start + piece] if tensor.ndim == 3 else tensor for tensor in by_step)
         outputs, hidden, cell_output, cell_write, last_memory, weights = _AddressReadWrite.apply(  # type: ignore[no-untyped-call]
-            *given, weight_output, weight_write, *carried, torch.is_grad_enabled()
+            *given, weight_output, weight_write, *carried, torch.is_grad_enabled(), in_table
         )
         carried = (last_memory, outputs[-1], cell_output, hidden, cell_write)
         parts.append(outputs)
@@ -186,42 +199,34 @@ class _AddressReadWrite(torch.autograd.Function):
         hidden_write: Tensor,
         cell_write: Tensor,
         keep: bool,
+        in_table: bool,
     ) -> tuple[Tensor, ...]:
-        (steps, batch, dim), num_slots = queries.shape, memory.shape[1]
+        steps, _, dim = queries.shape
         outputs = torch.empty_like(queries)
-        weights = queries.new_empty(steps, batch, 1, num_slots)
         # Without a backward pass to come there is no record, and each memory is written over the last.
         now, after = Step.empty(queries), Step.empty(queries)
-        sizes = (steps + 1 if keep else 1, batch, num_slots, dim), (steps if keep else 0, *now.all.shape)
-        memories, record = _one_allocation(queries, *sizes)
-        memories[0] = memory
+        record_size = (steps if keep else 0, *now.all.shape)
+        in_memory = (TableForward if in_table else SlotsForward)(queries, memory, record=record_size, keep=keep)
+        record = in_memory.record
         now.prev_output.copy_(hidden_output)
         now.prev_write.copy_(hidden_write)
         now.output_cell.prev_cell.copy_(cell_output)
         now.write_cell.prev_cell.copy_(cell_write)
 
-        memory_at = memories.unbind() if keep else memories.unbind() * (steps + 1)
         record_at, output_at = record.unbind(), outputs.unbind()
-        query_at, weights_at = queries.unsqueeze(2).unbind(), weights.unbind()
         known_output_at, known_write_at = (
             known.unbind() if known.ndim == 3 else (known,) * steps for known in (known_output, known_write)
         )
-        read_vector = queries.new_empty(batch, 1, dim)
-        read_row = read_vector.squeeze(1)
         # Copied: a product with a transposed view takes a third longer.
         weight_output_t, weight_write_t = weight_output.T.contiguous(), weight_write.T.contiguous()
         for t in range(steps):
-            z = weights_at[t]
-            torch.bmm(query_at[t], memory_at[t].mT, out=z)
-            torch.softmax(z, -1, out=z)  # Eq. 3
-            torch.bmm(z, memory_at[t], out=read_vector)  # Eq. 4; bmm is slow into a slice
-            now.read.copy_(read_row)
+            now.read.copy_(in_memory.read(t))  # Eqs. 3 and 4; a copy, for bmm is slow into a slice
             torch.addmm(known_output_at[t], now.output_key, weight_output_t, out=now.output_cell.gates)
             finish_cell(now.output_cell, after.output_cell.prev_cell, now.output)  # Eq. 5
             after.prev_output.copy_(now.output)
             torch.addmm(known_write_at[t], now.write_key, weight_write_t, out=now.write_cell.gates)
             finish_cell(now.write_cell, after.write_cell.prev_cell, after.prev_write)  # Eq. 6
-            torch.lerp(memory_at[t], after.prev_write_row, z.mT, out=memory_at[t + 1])  # Eq. 7
+            in_memory.write(t, after.prev_write_row)  # Eq. 7
             if keep:
                 record_at[t].copy_(now.all)
             else:
@@ -232,11 +237,12 @@ class _AddressReadWrite(torch.autograd.Function):
             outputs.copy_(record[..., 2 * dim : 3 * dim])
         write_vector = now.prev_write.clone()
         given = queries, known_output, known_write, weight_output, weight_write
-        ctx.save_for_backward(*given, weights, memories, record, write_vector)
-        address_weights = weights.squeeze(2)
+        ctx.in_table = in_table
+        ctx.save_for_backward(*given, record, write_vector, *in_memory.kept())
+        address_weights = in_memory.weights.squeeze(2)
         ctx.mark_non_differentiable(address_weights)
         cells = now.output_cell.prev_cell.clone(), now.write_cell.prev_cell.clone()
-        return outputs, write_vector, *cells, memories[-1].clone(), address_weights
+        return outputs, write_vector, *cells, in_memory.last(), address_weights
 
     @staticmethod
     @once_differentiable
@@ -249,17 +255,13 @@ class _AddressReadWrite(torch.autograd.Function):
         grad_memory: Tensor,
         _: Tensor | None,
     ) -> tuple[Tensor | None, ...]:
-        queries, known_output, known_write, weight_output, weight_write, *kept = ctx.saved_tensors
-        weights, memories, record, write_vector = kept
+        queries, known_output, known_write, weight_output, weight_write, record, write_vector, *kept = ctx.saved_tensors
         steps, batch, dim = queries.shape
         step = Step.empty(queries)
         jacobian = Jacobian.of(step)
-        grad_memory = grad_memory.clone(memory_format=torch.contiguous_format)
+        in_memory = (TableBackward if ctx.in_table else SlotsBackward)(kept, grad_memory)
         grad_cell_output, grad_cell_write = grad_cell_output.clone(), grad_cell_write.clone()
-        grad_queries, grad_gates = torch.empty_like(queries), queries.new_empty(steps, batch, 2, 4 * dim)
-        scratch = torch.empty_like(grad_memory)
-        grad_scores = torch.empty_like(weights[0])
-        grad_scores_row, grad_scores_column = grad_scores.squeeze(1), grad_scores.mT
+        grad_gates = queries.new_empty(steps, batch, 2, 4 * dim)
         grad_output_key, grad_write_key = queries.new_zeros(2, batch, 2 * dim)
         (grad_read, carried_output), (grad_output, carried_write) = (
             key.chunk(2, -1) for key in (grad_output_key, grad_write_key)
@@ -268,34 +270,22 @@ class _AddressReadWrite(torch.autograd.Function):
         carried_write.copy_(grad_write)
         write_row = write_vector.unsqueeze(1)
 
-        memory_at, record_at, grad_outputs_at = memories.unbind(), record.unbind(), grad_outputs.unbind()
-        query_at, grad_query_at = queries.unsqueeze(2).unbind(), grad_queries.unsqueeze(2).unbind()
-        weights_at, grad_gates_at = weights.unbind(), grad_gates.unbind()
+        record_at, grad_outputs_at, grad_gates_at = record.unbind(), grad_outputs.unbind(), grad_gates.unbind()
         for t in reversed(range(steps)):
-            z, memory = weights_at[t], memory_at[t]
-            # Eq. 7 at the address weights: dL/dM_t . (m'_t - M_{t-1}[i]). The record of t + 1 still has m'_t.
-            torch.sub(write_row, memory, out=scratch)
-            scratch.mul_(grad_memory)
+            in_memory.write(t, write_row, carried_write_row)  # Eq. 7; the step still holds t + 1, and so m'_t
             step.all.copy_(record_at[t])
             write_row = step.prev_write_row
             jacobian.fill()
-            # Eq. 7 at the write vector, then Eqs. 6 and 5.
-            carried_write_row.add_(torch.bmm(z, grad_memory))
+            # Eqs. 6 and 5.
             cell_backward(jacobian.write, carried_write, grad_cell_write)
             torch.mm(jacobian.write.grad_gates, weight_write, out=grad_write_key)
             grad_output.add_(carried_output).add_(grad_outputs_at[t])
             cell_backward(jacobian.output, grad_output, grad_cell_output)
             torch.mm(jacobian.output.grad_gates, weight_output, out=grad_output_key)
             grad_gates_at[t].copy_(jacobian.grad_gates)
-            # Eq. 4 at the address weights, and Eq. 3.
-            scratch.addcmul_(memory, grad_read_row)
-            torch.sum(scratch, -1, out=grad_scores_row)
-            grad_scores.mul_(z)
-            grad_scores.addcmul_(z, grad_scores.sum(-1, keepdim=True), value=-1)
-            torch.bmm(grad_scores, memory, out=grad_query_at[t])
-            # Eqs. 7, 4 and 3 at M_{t-1}: (1 - z) dL/dM_t + z dL/dm-bar_t, and the scores' gradient times q_t.
-            grad_memory.lerp_(grad_read_row, z.mT).addcmul_(grad_scores_column, query_at[t])
+            in_memory.read(t, grad_read_row)  # Eqs. 4 and 3
 
+        grad_queries, grad_memory = in_memory.last()
         keys = record.view(steps * batch, -1)
         grads_output, grads_write = grad_gates.unbind(2)
         return (
@@ -310,11 +300,5 @@ class _AddressReadWrite(torch.autograd.Function):
             carried_write,
             grad_cell_write,
             None,
+            None,
         )
-
-
-def _one_allocation(like: Tensor, *sizes: tuple[int, ...]) -> list[Tensor]:
-    """Empty tensors in one block, which glibc keeps for the next call; several large ones it would give back."""
-    numbers = [math.prod(size) for size in sizes]
-    parts = like.new_empty(sum(numbers)).split_with_sizes(numbers)
-    return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
