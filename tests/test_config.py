@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from fastslow.config import load_config, parse
@@ -36,8 +38,8 @@ def test_the_length_must_be_positive(length):
 
 
 def test_values_out_of_range_are_refused():
-    with pytest.raises(InputError, match="way=0 came; it must be at least 1"):
-        parse(FewShotConfig, {"steps": 1, "way": 0})
+    with pytest.raises(InputError, match="shot=0 came; it must be at least 1"):
+        parse(FewShotConfig, {"steps": 1, "shot": 0})
     with pytest.raises(InputError, match="there is no control 'luck'"):
         parse(FewShotConfig, {"steps": 1, "control": "luck"})
     with pytest.raises(InputError, match="none negative"):
@@ -83,3 +85,25 @@ def test_yaml(tmp_path):
     path.write_text("way: [\n")
     with pytest.raises(InputError, match="cannot be read as YAML"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"way": 1}, "way=1 came; a task needs at least 2 classes"),
+        ({"warmup": -1}, "warmup=-1 came; it must not be negative"),
+        ({"seed": 10**30}, "seed=10+ came; it must be from 0 to"),
+        ({"clip": -1.0}, "they must be positive"),
+        ({"learning_rates": [math.nan, 1, 1]}, "they must be positive"),
+        ({"steps": None, "minutes": math.nan}, "the length must be positive"),
+        ({"shares": [math.nan, 1, 1]}, "none negative"),
+        ({"shot": 7, "model": {"num_slots": 34}}, "make 35 examples a task, but num_slots=34 came"),
+        ({"model": {"num_slots": 10**13}}, "num_slots=10+ came; it must be from 1 to 100000"),
+        ({"model": {"projection": -4}}, "projection=-4 came"),
+        ({"model": {"channels": [8, -1, 8]}}, r"channels\[1\]=-1 came"),
+    ],
+    ids=str,
+)
+def test_options_that_cannot_be(options, message):
+    with pytest.raises(InputError, match=message):
+        parse(FewShotConfig, {"steps": 5, **options})

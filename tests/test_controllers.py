@@ -165,3 +165,13 @@ def test_refusals():
     controller, _, state = make()
     with pytest.raises(InputError, match="takes 3 features; 5 came"):
         controller(torch.zeros(4, 5, dtype=torch.float64), state)
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_no_state_is_a_state_of_zeros(recurrent):
+    controller, inputs, _ = make(recurrent=recurrent)
+    for batch in (inputs, inputs.unsqueeze(1).repeat(1, 2, 1)):
+        output, after = controller(batch)
+        expected, expected_after = controller(batch, controller.initial_state(4))
+        assert torch.equal(output, expected)
+        assert torch.equal(after.cell, expected_after.cell)

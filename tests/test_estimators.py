@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastslow import load_pretrained
+from fastslow import FewShotClassifier, load_model, load_pretrained
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
 
@@ -67,6 +67,38 @@ def test_probabilities_sum_to_one_over_the_classes_known(model, glyphs):
     probabilities = model.predict_proba(glyphs[:3, 1])
     assert probabilities.shape == (3, 3)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_more_examples_than_the_memory_holds_are_refused_before_one_is_forgotten(model, glyphs):
+    assert model.max_examples == 32
+    model.learn(glyphs.reshape(30, 28, 28), np.repeat(NAMES, 6))
+    before = model.decision_function(glyphs[:, 0])
+    with pytest.raises(InputError, match=r"33 examples would have been learned; this model's memory holds 32"):
+        model.learn(glyphs[:3, 0], NAMES[:3])
+    np.testing.assert_array_equal(model.decision_function(glyphs[:, 0]), before)
+    model.learn(glyphs[:2, 0], NAMES[:2])
+    assert accuracy(model, glyphs) >= 0.95
+    assert model.reset() is None
+    model.learn(glyphs[:3, 0], NAMES[:3])
+
+
+def test_only_models_that_learned_to_learn(glyphs):
+    trained = load_model("pretrained:omniglot-5w1s")
+    with pytest.raises(InputError, match="a model of method 'nmn' came"):
+        FewShotClassifier(trained._replace(method="nmn"))
+    FewShotClassifier(trained).learn(glyphs[:, 0], NAMES)
+    assert any(parameter.requires_grad for parameter in trained.learner.parameters())  # a copy is frozen, not this
+
+
+def test_labels_that_are_none(model, glyphs):
+    with pytest.raises(InputError, match="the labels cannot be used"):
+        model.learn(glyphs[:2, 0], torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("images", ["abc", np.zeros((2, 28, 28), complex), torch.zeros(2, 28, 28) * 1j], ids=type)
+def test_images_that_are_no_numbers(model, images):
+    with pytest.raises(InputError, match="numbers was expected"):
+        model.learn(images, ["a", "b"])
 
 
 def test_reset_forgets(model, glyphs):

@@ -113,3 +113,21 @@ def test_models_that_ship_are_small_and_load(name):
 
 def test_both_promised_models_ship():
     assert {"omniglot-5w1s", "omniglot-20w1s"} <= set(pretrained_names())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": 5}, "is no description of a model"),
+        ({"details": None}, "is no description of a model"),
+        ({"method": "foo"}, "has method 'foo'; the methods are fastslow, nmn, protonet"),
+        ({"model": {"n_way": -3}}, "n_way=-3 came"),
+    ],
+    ids=str,
+)
+def test_a_description_that_cannot_be(model, tmp_path, change, message):
+    save_model(tmp_path / "model.safetensors", model)
+    content = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(content | change))
+    with pytest.raises(InputError, match=message):
+        load_model(tmp_path)

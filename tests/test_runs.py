@@ -164,3 +164,12 @@ def test_versions_name_what_a_number_depends_on(monkeypatch):
     monkeypatch.setattr(runs.metadata, "version", lambda name: f"version of {name}")
     assert runs.versions().keys() == {"python", "fastslow", "torch", "numpy"}
     assert runs.versions()["torch"] == "version of torch"
+
+
+def test_places_where_no_file_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    for path in (tmp_path, tmp_path / "file" / "below.json"):
+        with pytest.raises(InputError, match="cannot be written: give a file in a folder that you may write to"):
+            runs.write_json(path, {})
+    runs.write_json(tmp_path / "new" / "folder" / "x.json", {})
+    assert (tmp_path / "file").read_text() == "kept"

@@ -266,11 +266,18 @@ def test_no_steps_leave_the_state():
     assert after is state
 
 
-def test_autocast_takes_the_loop(monkeypatch):
-    memory, features, state = make({})
-    monkeypatch.setattr("fastslow.sequence._plain_loop", lambda *_: (features, state))
+@EVERY_FORM
+def test_autocast_takes_the_loop(options):
+    torch.manual_seed(0)
+    memory = NeuralMemory(**{"input_size": 4, "dim": 3, "num_slots": 4, **options})
+    features = torch.randn(2, 5, memory.input_controller.input_size)
+    expected, _ = memory_sequence(memory, features, memory.initial_state(2))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert memory_sequence(memory, features, state)[0] is features
+        outputs, after = memory_sequence(memory, features, memory.initial_state(2))
+        step_by_step, _ = loop(memory, features, memory.initial_state(2))
+    assert torch.equal(outputs, step_by_step)
+    assert after.memory.dtype == torch.float32  # what is remembered stays whole
+    assert_close(outputs.float(), expected, rtol=0.1, atol=0.05)
 
 
 def test_wrong_sizes_are_refused():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import copy
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 import torch
@@ -24,11 +25,18 @@ class FewShotClassifier:
         >>> model.predict(more_images)
 
     Args:
-        model: a trained model, see `load_model`.
+        model: a trained model, see `load_model`; copied.
+
+    Raises:
+        ValueError: if the model was trained for another method: its memory has not learned to learn then.
     """
 
     def __init__(self, model: TrainedModel) -> None:
-        self.learner = model.learner.eval().requires_grad_(False)
+        if model.method != "fastslow":
+            raise InputError(
+                f"a model of method {model.method!r} came; only one trained as fastslow learns from examples at once"
+            )
+        self.learner = copy.deepcopy(model.learner).eval().requires_grad_(False)
         self.encoder = folded_encoder(model)
         self.image_size = model.config.image_size
         self.reset()
@@ -37,6 +45,11 @@ class FewShotClassifier:
     def max_classes(self) -> int:
         """The most classes that can be told apart at a time."""
         return self.learner.num_classes
+
+    @property
+    def max_examples(self) -> int | None:
+        """The most examples between two resets, one a slot of the memory; None if there is no such limit."""
+        return self.learner.capacity
 
     @property
     def classes(self) -> tuple[Hashable, ...]:
@@ -51,9 +64,10 @@ class FewShotClassifier:
     def reset(self) -> None:
         """Forgets all classes learned."""
         self._classes: dict[Hashable, int] = {}
+        self._num_examples = 0
         self._state = self.learner.initial_state(1)
 
-    def learn(self, images: ArrayLike | Tensor, labels: Sequence[Hashable]) -> FewShotClassifier:
+    def learn(self, images: ArrayLike | Tensor, labels: Iterable[Hashable]) -> FewShotClassifier:
         """Learns examples on top of those learned before, one after another.
 
         Args:
@@ -64,12 +78,19 @@ class FewShotClassifier:
             This classifier.
 
         Raises:
-            ValueError: if shapes, ranges or numbers do not fit; nothing has been learned then.
+            ValueError: if shapes, ranges or numbers do not fit, or the memory cannot hold as many examples without
+                forgetting some; nothing has been learned then.
         """
         batch = self._checked(images)
-        labels = [label.item() if isinstance(label, np.generic | Tensor) else label for label in labels]
+        labels = _checked_labels(labels)
         if len(labels) != len(batch):
             raise InputError(f"{len(batch)} images came with {len(labels)} labels; give one label an image")
+        num_examples = self._num_examples + len(labels)
+        if self.max_examples is not None and num_examples > self.max_examples:
+            raise InputError(
+                f"{num_examples} examples would have been learned; this model's memory holds {self.max_examples}, and "
+                "one more would take the place of another: reset() it, or show fewer of each class"
+            )
         classes = dict(self._classes)
         for label in labels:
             classes.setdefault(label, len(classes))
@@ -81,7 +102,7 @@ class FewShotClassifier:
         with torch.inference_mode():
             numbers = torch.tensor([[classes[label] for label in labels]])
             _, state = self.learner.learn(self._features(batch).unsqueeze(0), numbers, self._state)
-        self._classes, self._state = classes, state
+        self._classes, self._num_examples, self._state = classes, num_examples, state
         return self
 
     def decision_function(self, images: ArrayLike | Tensor) -> np.ndarray:
@@ -108,8 +129,7 @@ class FewShotClassifier:
 
     def _checked(self, images: ArrayLike | Tensor) -> Tensor:
         """Images as floats (images, 1, size, size) in [0, 1]."""
-        batch = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
-        size = self.image_size
+        batch, size = _as_tensor(images), self.image_size
         if batch.ndim != 3 or batch.shape[1:] != (size, size) or len(batch) == 0:
             raise InputError(
                 f"images of shape {tuple(batch.shape)} came; (examples, {size}, {size}) was expected: "
@@ -126,6 +146,28 @@ class FewShotClassifier:
                 "with bright ink, or uint8, were expected"
             )
         return batch.unsqueeze(1)
+
+
+def _as_tensor(images: ArrayLike | Tensor) -> Tensor:
+    """Images as a tensor of numbers."""
+    if not isinstance(images, Tensor):
+        array = np.asarray(images)
+        if array.dtype.kind not in "uifb":
+            raise InputError(f"images of type {array.dtype} came; an array of numbers was expected")
+        images = torch.from_numpy(np.array(array, order="C"))
+    if images.is_complex():
+        raise InputError(f"images of type {images.dtype} came; an array of real numbers was expected")
+    return images
+
+
+def _checked_labels(labels: Iterable[Hashable]) -> list[Hashable]:
+    """Labels as plain Python values."""
+    try:
+        plain = [label.item() if isinstance(label, np.generic | Tensor) else label for label in labels]
+        set(plain)
+    except (TypeError, RuntimeError, ValueError) as error:
+        raise InputError(f"the labels cannot be used ({error}); give a list of strings or numbers") from error
+    return plain
 
 
 def load_pretrained(name: str) -> FewShotClassifier:

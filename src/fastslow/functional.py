@@ -117,7 +117,8 @@ def write(
             f"{address_weights.shape[-1]} address weights and a write vector of {write_vector.shape[-1]} came"
         )
     # lerp is Eq. 7 in one pass over the memory, three to four times quicker than as written.
-    return torch.lerp(prev_memory, write_vector.unsqueeze(1), address_weights.unsqueeze(2))
+    dtype = prev_memory.dtype  # what comes may be of 16 bits under autocast; the memory stays as it is
+    return torch.lerp(prev_memory, write_vector.to(dtype).unsqueeze(1), address_weights.to(dtype).unsqueeze(2))
 
 
 def least_used(usage: Float[Tensor, "batch slots"]) -> Float[Tensor, "batch slots"]:

@@ -20,6 +20,8 @@ from fastslow.models import ImageEncoder, ModelConfig, build_learner
 from fastslow.regimes.episodic import EpisodicLearner
 from fastslow.runs import write_atomically, write_json
 
+#: What a model can have been trained for.
+METHODS = ("fastslow", "nmn", "protonet")
 #: Prefix of a model that ships with the library.
 PRETRAINED_PREFIX = "pretrained:"
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
@@ -123,8 +125,11 @@ def _read_json(path: Path) -> dict[str, Any]:
             raise InputError(
                 f"{path} has format {content['format']}; this version reads format {_FORMAT}: train the model again"
             )
-        content["model"], content["method"], content["details"]
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(content["model"], dict) or not isinstance(content["details"], dict):
+            raise TypeError("model and details are to be objects")
+        if content["method"] not in METHODS:
+            raise InputError(f"{path} has method {content['method']!r}; the methods are {', '.join(METHODS)}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is no description of a model ({error!r}); copy it again") from error

@@ -68,7 +68,16 @@ class ModelConfig:
     gradients: Literal["synthetic", "true"] = "synthetic"
     """Which gradients Eq. 10 takes: predicted ones, or, a control, the direction of the true ones."""
 
+    def __post_init__(self) -> None:
+        sizes = {name: getattr(self, name) for name in ("n_way", "image_size", "dim", "num_slots", "predictor_hidden")}
+        sizes |= {f"channels[{i}]": size for i, size in enumerate(self.channels)}
+        for name, size in {**sizes, "projection": self.projection or 1}.items():
+            if not 1 <= size <= MAX_SIZE:
+                raise InputError(f"{name}={size} came; it must be from 1 to {MAX_SIZE}")
 
+
+#: The largest size of any part of a model.
+MAX_SIZE = 100_000
 #: Presets by name: "paper" is the paper's text taken literally, "default" what works best here.
 PRESETS: dict[str, ModelConfig] = {
     "paper": ModelConfig(),

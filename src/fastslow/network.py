@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastslow import functional
 from fastslow.controllers import ControllerState, Gates, LSTMController
-from fastslow.errors import InputError
+from fastslow.errors import InputError, refuse_unknown
 from fastslow.fast_weights import FastWeights
 from fastslow.memory import MemoryState
 
@@ -131,6 +131,10 @@ class NeuralMemory(nn.Module):
         super().__init__()
         if num_slots < 1:
             raise InputError(f"a memory needs at least one slot; num_slots={num_slots} came")
+        refuse_unknown({
+            "compose": (compose, ("literal", "query")), "slots": (slots, ("shared", "keyed")),
+            "similarity": (similarity, ("dot", "euclidean")), "write_policy": (write_policy, ("read", "least_used")),
+        })  # fmt: skip
         if residual_query and input_size != dim:
             raise InputError(
                 f"residual_query adds inputs of {input_size} features to queries of {dim}; make input_size equal dim"
@@ -233,6 +237,7 @@ class NeuralMemory(nn.Module):
                 f"write_policy={self.write_policy!r}, recurrent={self.input_controller.recurrent}: use "
                 "least_used, recurrent=False and enough slots, or store one step after another"
             )
+        content = content.to(state.memory.dtype)  # of 16 bits under autocast
         slots = functional.least_used_slots(state.usage, content.shape[1])
         where = slots.unsqueeze(-1).expand_as(content)
         decayed = USAGE_DECAY ** content.shape[1] * state.usage

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fastslow.controllers import ControllerState, LSTMController
+from fastslow.errors import refuse_unknown
 
 
 class GradientPredictor(nn.Module):
@@ -40,6 +41,7 @@ class GradientPredictor(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        refuse_unknown({"kind": (kind, ("learned", "label_only", "random"))})
         self.kind = kind
         self.lstm = LSTMController(
             input_size=dim + target_size, dim=hidden_size, recurrent=recurrent, generator=generator

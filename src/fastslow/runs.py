@@ -18,7 +18,12 @@ from fastslow.errors import InputError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Has `write` fill a temporary file beside `path`, then renames it: `path` is old or new, never half."""
+    """Has `write` fill a temporary file beside `path`, then renames it: `path` is old or new, never half.
+
+    Raises:
+        ValueError: if no file can be written there, see `refuse_unwritable`.
+    """
+    refuse_unwritable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -29,6 +34,17 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuses a path at which no file can be written: for before the work whose result is to go there.
+
+    Raises:
+        ValueError: if it is a folder, or lies below a file or in a folder that cannot be written to.
+    """
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"{path} cannot be written: give a file in a folder that you may write to")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -93,7 +109,7 @@ class Run:
         if not path.exists():
             raise InputError(f"nothing to resume: there is no {path}; run without --resume first")
         try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file fails in a dozen ways, depending on the byte
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(

@@ -157,3 +157,13 @@ def test_images_of_the_wrong_shape_in_a_folder(capsys, tmp_path):
 def test_table_of_no_result(capsys, tmp_path):
     (tmp_path / "x.json").write_text("{}")
     assert "holds no result" in fails(capsys, "table", "x.json")
+    (tmp_path / "empty").mkdir()
+    assert "no result of a training run came" in fails(capsys, "table", "empty")
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_the_work(capsys, few_glyphs, tmp_path):
+    (tmp_path / "folder").mkdir()
+    evaluation = ("evaluate", "--model", "pretrained:omniglot-5w1s", "--data", "glyphs", "--episodes", "1000000")
+    assert "folder cannot be written" in fails(capsys, *evaluation, "--json", "folder")
+    assert "folder cannot be written" in fails(capsys, "data", "preview", "--out", "folder")
+    assert "seed=" in fails(capsys, "data", "preview", "--seed", "99999999999999")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from fastslow.experiments.fewshot import FewShotTraining, Interrupted
 from fastslow.experiments.fewshot_config import FewShotConfig
 from fastslow.experiments.fewshot_run import evaluate_model, run_fewshot
 from fastslow.model_files import load_model
+from fastslow.models import build_learner
 
 SMALL = {"data": "glyphs", "way": 3, "pair_classes": 8, "tasks": 4, "cached_tasks": 4, "queries": 2}
 
@@ -304,3 +306,28 @@ def test_episodes_for_evaluation_do_not_depend_on_the_training_seed(options, tmp
     for seed in (0, 1):
         run_fewshot(options(steps=3, seed=seed), runs=tmp_path, episodes=2)
     assert len(set(seeds)) == 1
+
+
+@pytest.mark.parametrize("changes", [{"shot": 6}, {"queries": 1000}], ids=str)
+def test_episodes_that_the_data_cannot_give_are_refused_before_training(options, tmp_path, changes):
+    with pytest.raises(InputError, match="3-way episodes need 3 classes with at least"):
+        run_fewshot(options(**changes), runs=tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_gradient_quality_of_a_support_set_in_parts_of_different_sizes(options):
+    training = _training(options(shares=[0, 1, 0], shot=2))
+    # A set of six goes in parts of four and two.
+    training.learner = build_learner(dataclasses.replace(training.config.model_config(), num_slots=4))
+    features = fewshot.embed(training.encoder, training.validation.images)
+    assert set(training.gradient_quality(features)) == {"write"}
+
+
+def test_evaluation_refuses_more_examples_than_slots(options, tmp_path):
+    run_fewshot(options(model={**options().model, "num_slots": 3}), runs=tmp_path, episodes=5)
+    model = load_model(next(tmp_path.iterdir()))
+    with pytest.raises(InputError, match="6 examples a task, but this model's memory holds 3"):
+        evaluate_model(model, data="glyphs", n_way=3, n_shot=2, episodes=5)
+    for wrong in ({"seed": 10**30}, {"n_shot": 10**30}):
+        with pytest.raises(InputError, match="came; it must be"):
+            evaluate_model(model, data="glyphs", **{"n_way": 3, "n_shot": 1, "episodes": 5, **wrong})

@@ -1,5 +1,6 @@
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -479,8 +480,12 @@ def test_the_initial_state_knows_nothing():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match=r"has \['read'\]; choose from \['input', 'output', 'write'\]"):
-        make(fast_controllers=("input", "read"))
+    for options in ({"fast_controllers": ("input", "read")}, {"step_sizes": {"read": 1.0}}):
+        with pytest.raises(InputError, match=r"have \['read'\]; choose from \['input', 'output', 'write'\]"):
+            make(**options)
+    for size in (0.0, math.inf, math.nan):
+        with pytest.raises(InputError, match="must be positive and finite"):
+            make(step_sizes={"input": size})
     with pytest.raises(InputError, match='support="set" needs a memory with write_policy="least_used" and recurrent='):
         make(support="set")
     for options in ({"order": "update_then_write"}, {"fast_controllers": ("write",)}):
@@ -492,3 +497,15 @@ def test_refusals():
         with pytest.raises(InputError, match=f"labels run from {range_}; this model tells 4 classes apart, 0 to 3"):
             learner.learn(support, torch.tensor([[1, 1], wrong]))
     learner.learn(support, torch.tensor([[1, 1], [0, 3]]))
+
+
+def test_naming_a_controller_twice_is_naming_it_once():
+    support, labels, query = tasks(num_support=2)
+    once, twice = (make(fast_controllers=names) for names in (("input", "write"), ("write", "input", "write")))
+    assert twice.fast_controllers == ("input", "write")
+    assert torch.equal(once(support, labels, query), twice(support, labels, query))
+
+
+def test_the_capacity_is_that_of_the_slots_where_each_example_takes_one():
+    assert make().capacity is None
+    assert make({"write_policy": "least_used"}).capacity == 4

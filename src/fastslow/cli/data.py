@@ -76,8 +76,13 @@ def preview(
         out: PNG file to write.
     """
     from fastslow.data.sources import load_source
+    from fastslow.errors import InputError
     from fastslow.plots import contact_sheet
+    from fastslow.runs import refuse_unwritable
 
+    refuse_unwritable(out)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed} came; it must be from 0 to {2**32 - 1}")
     images, _ = load_source(data, data_dir=data_dir)
     contact_sheet(images, num_classes=classes, per_class=per_class, seed=seed, out=out)
     print(out)

@@ -39,8 +39,10 @@ def evaluate(
     from fastslow.experiments.fewshot_run import evaluate_model
     from fastslow.experiments.tables import accuracy_table
     from fastslow.model_files import load_model
-    from fastslow.runs import write_json
+    from fastslow.runs import refuse_unwritable, write_json
 
+    if json is not None:
+        refuse_unwritable(json)
     trained = load_model(model)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:

@@ -12,11 +12,15 @@ def table(sources: list[Path], *, out: Path | None = None) -> None:
         sources: result files, or folders of them.
         out: file to write; printed if not given.
     """
+    from fastslow.errors import InputError
     from fastslow.experiments.tables import read_results, seed_table
     from fastslow.runs import write_atomically
 
     files = [file for source in sources for file in (sorted(source.glob("*.json")) if source.is_dir() else [source])]
-    text = seed_table(read_results(file for file in files if not file.name.startswith("benchmark_")))
+    results = read_results(file for file in files if not file.name.startswith("benchmark_"))
+    if not any("training_seed" in result for result in results):
+        raise InputError("no result of a training run came; give result.json files, or folders of them")
+    text = seed_table(results)
     if out is None:
         print(text, end="")
     else:

@@ -29,7 +29,7 @@ from fastslow.feedback import true_gradients
 from fastslow.model_files import TrainedModel
 from fastslow.models import build_learner
 from fastslow.predictors import RunningRMS, gradient_quality, predictor_loss
-from fastslow.protocol import embed, evaluate_episodes, to_unit
+from fastslow.protocol import QUERIES_PER_CLASS, embed, evaluate_episodes, to_unit
 from fastslow.regimes.episodic import EpisodicLearner, SupportStep
 from fastslow.regimes.finetune import finetune_classifier
 from fastslow.runs import Run
@@ -93,6 +93,7 @@ class FewShotTraining:
         self.train = images.select(train).with_rotations()
         self.validation = images.select(split.validation)
         self.stages = plan_stages(config)
+        self._refuse_impossible_episodes(images.select(split.test) if config.test else self.validation)
         self.stage, self.step, self.seconds, self.total_seconds = 0, 0, 0.0, 0.0
         self.generator = torch.Generator().manual_seed(config.seed)
         self.num_logged = 0
@@ -117,6 +118,16 @@ class FewShotTraining:
             raise InputError(f"the encoder to start from has other sizes: {reason}") from error
         self.prototypes.load_state_dict(model.prototypes.state_dict())
         self._begin_stage()
+
+    def _refuse_impossible_episodes(self, measured_on: ClassImages) -> None:
+        """Draws up the episodes of all stages, of validation and of the final figures: refused now, not then."""
+        wanted = [(self.validation, QUERIES_PER_CLASS), (measured_on, QUERIES_PER_CLASS)]
+        if set(self.stages) - {"encoder"}:
+            wanted += [(self.train, self.config.queries), (self.validation, self.config.queries)]
+        for images, n_query in wanted:
+            EpisodeSampler(
+                labels=images.labels, n_way=self.config.way, n_shot=self.config.shot, n_query=n_query, seed=0
+            )
 
     def _begin_stage(self) -> None:
         """Sets up sampler, optimiser and, where wanted, cached features for the current stage."""
@@ -310,7 +321,10 @@ class FewShotTraining:
                 if true is not None
             ]
             if pairs:
-                predicted, true = (torch.stack(list(part)) for part in zip(*pairs, strict=True))
+                # Steps of a large support set may be of different numbers of examples.
+                predicted, true = (
+                    torch.cat([grad.flatten(0, -2) for grad in part]) for part in zip(*pairs, strict=True)
+                )
                 qualities[name] = {k: float(v) for k, v in gradient_quality(predicted, true)._asdict().items()}
         return qualities
 

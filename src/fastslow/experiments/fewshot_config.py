@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from fastslow.config import parse
 from fastslow.errors import InputError
 from fastslow.models import PRESETS, ModelConfig, preset
 
+#: Seeds are below this: they are multiplied and go into generators of 64 bits.
+MAX_SEED = 10**12
 #: Controls that a claim for the fast path stands on (design, section 4), as changes to the model.
 CONTROLS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -100,22 +103,35 @@ class FewShotConfig:
             raise InputError(
                 f"minutes={self.minutes} and steps={self.steps} came; give exactly one of them as the length"
             )
-        if (self.minutes if self.steps is None else self.steps) <= 0:  # type: ignore[operator]
+        if not 0 < (self.minutes if self.steps is None else self.steps) < math.inf:  # type: ignore[operator]
             raise InputError(f"minutes={self.minutes}, steps={self.steps} came; the length must be positive")
-        for field in ("way", "shot", "queries", "tasks", "cached_tasks", "pair_classes"):
+        for field in ("shot", "queries", "tasks", "cached_tasks", "pair_classes"):
             if getattr(self, field) < 1:
                 raise InputError(f"{field}={getattr(self, field)} came; it must be at least 1")
-        if self.fit_weight < 0:
-            raise InputError(f"fit_weight={self.fit_weight} came; it must not be negative")
+        if self.way < 2:
+            raise InputError(f"way={self.way} came; a task needs at least 2 classes")
+        for field in ("fit_weight", "weight_decay", "warmup", "finetune_steps"):
+            if getattr(self, field) < 0:
+                raise InputError(f"{field}={getattr(self, field)} came; it must not be negative")
+        if not 0 <= self.seed < MAX_SEED:
+            raise InputError(f"seed={self.seed} came; it must be from 0 to {MAX_SEED - 1}")
+        if not (self.clip > 0 and all(0 < rate < math.inf for rate in self.learning_rates)):
+            raise InputError(f"clip={self.clip}, learning_rates={self.learning_rates} came; they must be positive")
         if self.control not in CONTROLS:
             raise InputError(f"there is no control {self.control!r}; choose from {sorted(CONTROLS)}")
         if not self.test and self.train_on != "train":
             raise InputError(
                 f"test=False and train_on={self.train_on!r} came; validation classes trained on measure nothing"
             )
-        if min(self.shares) < 0 or sum(self.shares) <= 0:
+        if not (all(0 <= share < math.inf for share in self.shares) and sum(self.shares) > 0):
             raise InputError(f"shares={self.shares} came; give three shares, none negative, not all zero")
-        self.model_config()
+        model = self.model_config()
+        examples = self.way * self.shot
+        if self.method == "fastslow" and model.write_policy == "least_used" and examples > model.num_slots:
+            raise InputError(
+                f"way={self.way} and shot={self.shot} make {examples} examples a task, but num_slots={model.num_slots} "
+                "came, one example a slot: give more slots"
+            )
 
     def model_config(self) -> ModelConfig:
         """The model that these options describe.

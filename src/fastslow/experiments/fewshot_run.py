@@ -17,7 +17,7 @@ from fastslow.data.sources import load_source
 from fastslow.data.splits import Split
 from fastslow.errors import InputError
 from fastslow.experiments.fewshot import FewShotTraining, Progress, classifier
-from fastslow.experiments.fewshot_config import FewShotConfig, command_line
+from fastslow.experiments.fewshot_config import MAX_SEED, FewShotConfig, command_line
 from fastslow.model_files import TrainedModel, folded_encoder, load_model, save_model
 from fastslow.models import build_learner
 from fastslow.protocol import (
@@ -143,6 +143,16 @@ def evaluate_model(
     """
     if not 1 < n_way <= model.config.n_way:
         raise InputError(f"way {n_way} came; this model was built for 2 to {model.config.n_way} classes a task")
+    if seed is not None and not 0 <= seed < MAX_SEED:
+        raise InputError(f"seed {seed} came; it must be from 0 to {MAX_SEED - 1}")
+    if not 0 < n_shot < MAX_SEED:
+        raise InputError(f"shot {n_shot} came; it must be at least 1, and no more than there are images of a class")
+    capacity = model.learner.capacity if model.method == "fastslow" else None
+    if capacity is not None and n_way * n_shot > capacity:
+        raise InputError(
+            f"way {n_way} and shot {n_shot} came: {n_way * n_shot} examples a task, but this model's memory holds "
+            f"{capacity}; lower way or shot, or train a model for them"
+        )
     if episodes < 2:
         raise InputError(f"{episodes} episodes came; an interval needs at least 2")
     began = time.monotonic()
@@ -182,7 +192,7 @@ def without_fast_path(model: TrainedModel) -> Classifier:
 
 
 def _classifier(model: TrainedModel) -> Classifier:
-    training = model.details.get("training", {})
+    training = model.details.get("training") or {}
     return classifier(
         model.method, model.learner, model.prototypes, finetune_steps=training.get("finetune_steps", 50),
         finetune_rate=training.get("finetune_rate", 0.5),

@@ -46,7 +46,9 @@ def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
     for path in paths:
         try:
             result = json.loads(path.read_text())
-            result["accuracy_mean"], result["method"], result["beside"]
+            float(result["accuracy_mean"]), float(result["accuracy_ci95"]), result["method"], dict(result["beside"])
+            if "training_seed" in result:
+                _length(result), float(result["training_seconds"]), result["preset"], result["control"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} holds no result of a training run ({error!r})") from error
         results.append(result)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastslow.controllers import ControllerState, LSTMController
-from fastslow.errors import InputError
+from fastslow.errors import InputError, refuse_unknown
 from fastslow.fast_weights import FastWeights, gate_deltas
 from fastslow.memory import MemoryState
 from fastslow.network import NO_FAST_WEIGHTS, ControllerFastWeights, ControllerStep, Look, MemoryNetwork, finish_step
@@ -94,9 +94,15 @@ class EpisodicLearner(nn.Module):
         gradients: Literal["synthetic", "true"] = "synthetic",
     ) -> None:
         super().__init__()
-        unknown = set(fast_controllers) - set(CONTROLLERS)
+        unknown = set(fast_controllers) | set(step_sizes or {})
+        unknown -= set(CONTROLLERS)
         if unknown:
-            raise InputError(f"fast_controllers has {sorted(unknown)}; choose from {list(CONTROLLERS)}")
+            raise InputError(f"fast_controllers or step_sizes have {sorted(unknown)}; choose from {list(CONTROLLERS)}")
+        fast_controllers = tuple(name for name in CONTROLLERS if name in fast_controllers)
+        refuse_unknown({
+            "order": (order, ("write_then_update", "update_then_write")), "support": (support, ("stream", "set")),
+            "fast_lifetime": (fast_lifetime, ("task", "step")), "gradients": (gradients, ("synthetic", "true")),
+        })  # fmt: skip
         if support == "set" and not network.memory.takes_sets:
             raise InputError('support="set" needs a memory with write_policy="least_used" and recurrent=False')
         if fast_lifetime == "step" and (set(fast_controllers) - {"write"} or order != "update_then_write"):
@@ -111,13 +117,13 @@ class EpisodicLearner(nn.Module):
             )
         self.network, self.predictors, self.gradients = network, predictors, gradients
         self.support, self.fast_lifetime = support, fast_lifetime
-        self.fast_controllers, self.order = tuple(fast_controllers), order
+        self.fast_controllers, self.order = fast_controllers, order
         self.fast_bias, self.zero_read = fast_bias, zero_read
         self._recurrent_predictors = [name for name in fast_controllers if self._predictor(name).lstm.recurrent]
         start = dict.fromkeys(CONTROLLERS, 1.0) | dict(step_sizes or {})
-        if min(start.values()) <= 0:
+        if not all(0 < size < math.inf for size in start.values()):
             raise InputError(
-                f"step_sizes={dict(start)} came; step sizes are learned in logarithms and must be positive"
+                f"step_sizes={dict(start)} came; step sizes are learned in logarithms and must be positive and finite"
             )
         self.register_buffer("one_hot", torch.eye(self.num_classes), persistent=False)
         self.log_alpha = nn.ParameterDict(
@@ -128,6 +134,12 @@ class EpisodicLearner(nn.Module):
     def num_classes(self) -> int:
         """The most ways a task can have."""
         return self.network.decoder.out_features
+
+    @property
+    def capacity(self) -> int | None:
+        """How many examples a task can have before each one more takes the slot of the oldest; None: no such limit."""
+        memory = self.network.memory
+        return memory.num_slots if memory.write_policy == "least_used" else None
 
     def initial_state(self, batch_size: int) -> TaskState:
         """Nothing learned yet, for `batch_size` tasks side by side."""
@@ -211,8 +223,13 @@ class EpisodicLearner(nn.Module):
             The steps, and what is known after the last.
 
         Raises:
-            ValueError: if a label is not below `num_classes`.
+            ValueError: if a label is not below `num_classes`, or there is not one label an example.
         """
+        if labels.shape != features.shape[:2] or labels.dtype != torch.int64:
+            raise InputError(
+                f"labels of shape {tuple(labels.shape)} and type {labels.dtype} came with features of shape "
+                f"{tuple(features.shape)}; give one int64 label an example, shape {tuple(features.shape[:2])}"
+            )
         numbers = {label for task in labels.tolist() for label in task}
         if not numbers <= set(range(self.num_classes)):
             raise InputError(
