@@ -45,8 +45,10 @@ class SlotsForward:
         self.memories, self.weights, self.record = _one_allocation(queries, *sizes)
         self.queries = queries
         self.memories[0] = memory
-        self.memory_at = self.memories.unbind() if keep else self.memories.unbind() * (steps + 1)
-        self.query_at, self.weights_at = queries.unsqueeze(2).unbind(), self.weights.unbind()
+        memory_a_step = self.memories if keep else self.memories.expand(steps + 1, -1, -1, -1)
+        self.memory_at, self.memory_t_at = memory_a_step.unbind(), memory_a_step.mT.unbind()
+        self.weights_at, self.weights_t_at = self.weights.unbind(), self.weights.mT.unbind()
+        self.query_at = queries.unsqueeze(2).unbind()
         self.read_vector = queries.new_empty(batch, 1, dim)
         self.read_row = self.read_vector.squeeze(1)
 
@@ -57,15 +59,15 @@ class SlotsForward:
 
     def read(self, t: int) -> Tensor:
         """Eqs. 3 and 4: m-bar_t, shape (batch, dim), in a buffer that the next read writes over."""
-        z, memory = self.weights_at[t], self.memory_at[t]
-        torch.bmm(self.query_at[t], memory.mT, out=z)
+        z = self.weights_at[t]
+        torch.bmm(self.query_at[t], self.memory_t_at[t], out=z)
         torch.softmax(z, -1, out=z)
-        torch.bmm(z, memory, out=self.read_vector)
+        torch.bmm(z, self.memory_at[t], out=self.read_vector)
         return self.read_row
 
     def write(self, t: int, write_row: Tensor) -> None:
         """Eq. 7 with m'_t of shape (batch, 1, dim)."""
-        torch.lerp(self.memory_at[t], write_row, self.weights_at[t].mT, out=self.memory_at[t + 1])
+        torch.lerp(self.memory_at[t], write_row, self.weights_t_at[t], out=self.memory_at[t + 1])
 
     def last(self) -> Tensor:
         """The memory after the last step."""
@@ -88,9 +90,10 @@ class SlotsBackward:
         queries, weights, memories = kept
         self.grad_memory = grad_memory.clone(memory_format=torch.contiguous_format)
         self.grad_queries = torch.empty_like(queries)
-        self.memory_at, self.weights_at = memories.unbind(), weights.unbind()
+        self.memory_at, self.weights_at, self.weights_t_at = memories.unbind(), weights.unbind(), weights.mT.unbind()
         self.query_at, self.grad_query_at = queries.unsqueeze(2).unbind(), self.grad_queries.unsqueeze(2).unbind()
         self.scratch, self.grad_scores = torch.empty_like(self.grad_memory), torch.empty_like(weights[0])
+        self.grad_scores_row, self.grad_scores_t = self.grad_scores.squeeze(1), self.grad_scores.mT
 
     def write(self, t: int, write_row: Tensor, grad_write_row: Tensor) -> None:
         """Back through Eq. 7 of step t: adds the gradient at m'_t, both (batch, 1, dim), to `grad_write_row`."""
@@ -103,11 +106,11 @@ class SlotsBackward:
         """Back through Eqs. 4 and 3 of step t, given the gradient at m-bar_t, shape (batch, 1, dim)."""
         z, memory, grad_scores = self.weights_at[t], self.memory_at[t], self.grad_scores
         self.scratch.addcmul_(memory, grad_read_row)
-        torch.sum(self.scratch, -1, out=grad_scores.squeeze(1))
+        torch.sum(self.scratch, -1, out=self.grad_scores_row)
         _softmax_backward(grad_scores, z)
         torch.bmm(grad_scores, memory, out=self.grad_query_at[t])
         # At M_{t-1}: (1 - z) dL/dM_t + z dL/dm-bar_t, and the scores' gradient times q_t.
-        self.grad_memory.lerp_(grad_read_row, z.mT).addcmul_(grad_scores.mT, self.query_at[t])
+        self.grad_memory.lerp_(grad_read_row, self.weights_t_at[t]).addcmul_(self.grad_scores_t, self.query_at[t])
 
     def last(self) -> tuple[Tensor, Tensor]:
         """Gradients of the queries and of M_0."""
