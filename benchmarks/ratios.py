@@ -28,7 +28,7 @@ def layer(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
             times = interleaved(steps, rounds=options.rounds)
             bound, gain = against(times, forms.QUICK, forms.BOUND), against(times, forms.LOOP, forms.QUICK)
             row: dict[str, Any] = {"slots": num_slots, "T": num_steps}
-            row |= {f"{form} ms": times[form]["median_ms"] for form in forms.FORMS}
+            row |= {f"{form} ms": times[form].median_ms for form in forms.FORMS}
             row |= {"quick / LSTM": bound["median"], "by min": bound["min"]}
             row |= {"loop / quick": gain["median"], "by min ": gain["min"]}
             row |= {f"{form} MiB": peak_memory(forms.make, form, num_slots, num_steps) for form in forms.FORMS}
@@ -49,7 +49,7 @@ def learning(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
             "MAML / fastslow": against(times, forms.MAML, forms.LEARN),
             "with queries, MAML / fastslow": against(times, forms.MAML_CLASSIFY, forms.CLASSIFY),
         }
-        row: dict[str, Any] = {"ways": n_way} | {f"{form} ms": times[form]["median_ms"] for form in forms.FORMS}
+        row: dict[str, Any] = {"ways": n_way} | {f"{form} ms": times[form].median_ms for form in forms.FORMS}
         row |= {name: ratio["median"] for name, ratio in ratios.items()}
         row |= {f"{name}, by min": ratio["min"] for name, ratio in ratios.items()}
         row |= {f"{form} MiB": peak_memory(forms.make, form, n_way) for form in forms.FORMS}
@@ -65,7 +65,7 @@ def training(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
     for n_way, tasks in forms.TASKS.items():
         times = interleaved({form: forms.make(form, n_way) for form in forms.FORMS}, rounds=options.rounds)
         row: dict[str, Any] = {"ways": n_way, "tasks a step": tasks}
-        row |= {f"{form}, episodes/s": 1e3 * tasks / times[form]["median_ms"] for form in forms.FORMS}
+        row |= {f"{form}, episodes/s": 1e3 * tasks / times[form].median_ms for form in forms.FORMS}
         share = against(times, forms.BARE, forms.FULL)
         row |= {"share of encoder time": share["median"], "by min": share["min"]}
         row |= {f"{form} MiB": peak_memory(forms.make, form, n_way) for form in forms.FORMS}

@@ -1,7 +1,8 @@
 """What every benchmark shares: interleaved timing, peak memory in a process of its own, and the file of results.
 
 Machines are busy and processors change speed, so a time alone says little. All forms of one comparison run in turn in
-one process, round after round, each after untimed runs of its own, and are compared by the ratio of their medians.
+one process, round after round, each after untimed runs of its own, and are compared round by round: the median of the
+ratios within a round. A machine that is slower for a while is so for both.
 Memory is measured apart: a form is run in a fresh process, as a high-water mark cannot be lowered again.
 """
 
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import torch
@@ -27,8 +28,16 @@ Form = Callable[[], object]
 WARM_SECONDS = 0.02
 
 
-def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> dict[str, dict[str, float]]:
-    """Times every form once a round, in turn; gives milliseconds: median, minimum and upper quartile.
+class Times(NamedTuple):
+    """Times of one form, in milliseconds."""
+
+    each_ms: list[float]
+    median_ms: float
+    min_ms: float
+
+
+def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> dict[str, Times]:
+    """Times every form once a round, in turn.
 
     Each form runs untimed for `WARM_SECONDS` just before, and at least once, so that it is timed in its own steady
     state, as in a loop of its own, and does not pay for pages and caches that the form before it gave back or filled.
@@ -47,22 +56,13 @@ def interleaved(forms: Mapping[str, Form], *, rounds: int, warmup: int = 3) -> d
             start = time.perf_counter()
             form()
             times[name].append(1e3 * (time.perf_counter() - start))
-    return {
-        name: {
-            "median_ms": statistics.median(values),
-            "min_ms": min(values),
-            "upper_quartile_ms": statistics.quantiles(values, n=4)[2],
-        }
-        for name, values in times.items()
-    }
+    return {name: Times(each, statistics.median(each), min(each)) for name, each in times.items()}
 
 
-def against(times: Mapping[str, Mapping[str, float]], name: str, other: str) -> dict[str, float]:
-    """How many times as long `name` takes as `other`, by medians and by minimums."""
-    return {
-        "median": times[name]["median_ms"] / times[other]["median_ms"],
-        "min": times[name]["min_ms"] / times[other]["min_ms"],
-    }
+def against(times: Mapping[str, Times], name: str, other: str) -> dict[str, float]:
+    """How many times as long `name` takes as `other`: the median of the rounds' ratios, and the ratio of minimums."""
+    each = (one / two for one, two in zip(times[name].each_ms, times[other].each_ms, strict=True))
+    return {"median": statistics.median(each), "min": times[name].min_ms / times[other].min_ms}
 
 
 def _high_water_mark() -> float:
