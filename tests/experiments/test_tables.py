@@ -43,3 +43,11 @@ def test_runs_of_other_length_make_another_row(other):
 def test_what_is_no_training_run_is_left_out():
     only = {key: value for key, value in result(0.9, 0).items() if key != "training_seed"}
     assert len(seed_table([only]).splitlines()) == 2
+
+
+def test_rows_come_in_the_order_of_their_numbers():
+    runs = [
+        {**result(0.9, 0), "options": {**result(0.9, 0)["options"], "steps": steps}} for steps in (20000, 600, 6000)
+    ]
+    lengths = [line.split("|")[5] for line in seed_table(runs).splitlines()[2:]]
+    assert [int(length.split()[0]) for length in lengths] == [600, 6000, 20000]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ def seed_table(results: Sequence[dict[str, Any]]) -> str:
         "each seed (95 % interval over episodes)", "prototypes, same encoder", "minutes",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
-    for key, group in sorted(groups.items()):
+    for key, group in sorted(groups.items(), key=lambda item: [_by_number(part) for part in item[0]]):
         task, method, preset, control, length = key
         runs = sorted(group, key=lambda run: run["training_seed"])
         each = ", ".join(f"{100 * run['accuracy_mean']:.2f} ± {100 * run['accuracy_ci95']:.2f}" for run in runs)
@@ -81,6 +82,11 @@ def seed_table(results: Sequence[dict[str, Any]]) -> str:
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _by_number(text: str) -> str:
+    """A text to sort by, in which 600 comes before 6000 and 5-way before 20-way."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(12), text)
 
 
 def _length(result: dict[str, Any]) -> str:
