@@ -6,9 +6,9 @@ import torch
 from timing import Form
 from torch import nn
 
-from fastslow.memory import MemoryState
-from fastslow.network import NeuralMemory
-from fastslow.sequence import memory_sequence
+from fastslow.core.memory import MemoryState
+from fastslow.core.network import NeuralMemory
+from fastslow.core.sequence.function import memory_sequence
 
 BATCH, WIDTH = 16, 64
 NUM_SLOTS = (10, 128)

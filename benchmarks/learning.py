@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.nn import functional as F
 
-from fastslow.models import build_learner, preset
+from fastslow.methods.models import build_learner, preset
 
 ENCODER, LEARN, MAML = "encoder", "fastslow", "MAML, 5 steps"
 CLASSIFY, MAML_CLASSIFY = "fastslow + queries", "MAML + queries"

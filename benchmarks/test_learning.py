@@ -5,6 +5,7 @@ from __future__ import annotations
 import learning
 import pytest
 import torch
+
 import training
 
 

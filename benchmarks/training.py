@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from fastslow.models import build_learner, preset
+from fastslow.methods.models import build_learner, preset
 
 BARE, FULL = "encoder alone", "fastslow"
 FORMS = (BARE, FULL)

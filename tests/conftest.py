@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastslow.data import sources
+from fastslow.data import registry as sources
 
 TINY_MODEL = {"channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8}
 

@@ -6,8 +6,8 @@ import pytest
 
 from fastslow.config import load_config, parse
 from fastslow.errors import InputError
-from fastslow.experiments.fewshot_config import CONTROLS, FewShotConfig
-from fastslow.models import ModelConfig
+from fastslow.methods.models import ModelConfig
+from fastslow.studies.fewshot_config import CONTROLS, FewShotConfig
 
 
 def test_values_are_checked_against_their_type():

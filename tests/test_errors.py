@@ -14,10 +14,10 @@ UNCHECKED = """
 import json
 import torch
 from fastslow import load_pretrained
-from fastslow.models import build_learner, preset
-from fastslow.network import NeuralMemory
-from fastslow.predictors import GradientPredictor
-from fastslow.regimes.episodic import EpisodicLearner
+from fastslow.methods.models import build_learner, preset
+from fastslow.core.network import NeuralMemory
+from fastslow.core.predictors import GradientPredictor
+from fastslow.methods.episodic import EpisodicLearner
 
 def learner(**options):
     made = build_learner(preset("paper", dim=4, channels=(2, 2, 2)))

@@ -8,54 +8,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastslow.controllers import ControllerState, LSTMController
-    from fastslow.encoders import ConvEncoder, Projection
+    from fastslow.core.controllers import ControllerState, LSTMController
+    from fastslow.core.encoders import ConvEncoder, Projection
+    from fastslow.core.fast_weights import FastWeights
+    from fastslow.core.functional import address, read, write
+    from fastslow.core.memory import MemoryState, detach_state
+    from fastslow.core.network import MemoryNetwork, NeuralMemory
+    from fastslow.core.predictors import GradientPredictor, Predictors, predictor_loss
+    from fastslow.core.sequence.function import memory_sequence
     from fastslow.errors import InputError
-    from fastslow.estimators import FewShotClassifier, load_pretrained
-    from fastslow.fast_weights import FastWeights
-    from fastslow.functional import address, read, write
-    from fastslow.memory import MemoryState, detach_state
-    from fastslow.model_files import TrainedModel, load_model, pretrained_names, save_model
-    from fastslow.models import PRESETS, ModelConfig, build_learner, preset
-    from fastslow.network import MemoryNetwork, NeuralMemory
-    from fastslow.predictors import GradientPredictor, Predictors, predictor_loss
-    from fastslow.regimes.episodic import EpisodicLearner, TaskState
-    from fastslow.regimes.finetune import finetune_classifier
-    from fastslow.regimes.online import OnlineLearner
-    from fastslow.sequence import memory_sequence
+    from fastslow.estimators.fewshot import FewShotClassifier, load_pretrained
+    from fastslow.methods.episodic import EpisodicLearner, TaskState
+    from fastslow.methods.files import TrainedModel, load_model, pretrained_names, save_model
+    from fastslow.methods.finetune import finetune_classifier
+    from fastslow.methods.models import PRESETS, ModelConfig, build_learner, preset
+    from fastslow.training.online import OnlineLearner
 
 _HOMES = {
-    "ControllerState": "fastslow.controllers",
-    "ConvEncoder": "fastslow.encoders",
-    "EpisodicLearner": "fastslow.regimes.episodic",
-    "FastWeights": "fastslow.fast_weights",
-    "FewShotClassifier": "fastslow.estimators",
-    "GradientPredictor": "fastslow.predictors",
+    "ControllerState": "fastslow.core.controllers",
+    "ConvEncoder": "fastslow.core.encoders",
+    "EpisodicLearner": "fastslow.methods.episodic",
+    "FastWeights": "fastslow.core.fast_weights",
+    "FewShotClassifier": "fastslow.estimators.fewshot",
+    "GradientPredictor": "fastslow.core.predictors",
     "InputError": "fastslow.errors",
-    "LSTMController": "fastslow.controllers",
-    "MemoryNetwork": "fastslow.network",
-    "MemoryState": "fastslow.memory",
-    "ModelConfig": "fastslow.models",
-    "NeuralMemory": "fastslow.network",
-    "OnlineLearner": "fastslow.regimes.online",
-    "PRESETS": "fastslow.models",
-    "Predictors": "fastslow.predictors",
-    "Projection": "fastslow.encoders",
-    "TaskState": "fastslow.regimes.episodic",
-    "TrainedModel": "fastslow.model_files",
-    "address": "fastslow.functional",
-    "build_learner": "fastslow.models",
-    "detach_state": "fastslow.memory",
-    "finetune_classifier": "fastslow.regimes.finetune",
-    "load_model": "fastslow.model_files",
-    "load_pretrained": "fastslow.estimators",
-    "memory_sequence": "fastslow.sequence",
-    "predictor_loss": "fastslow.predictors",
-    "preset": "fastslow.models",
-    "pretrained_names": "fastslow.model_files",
-    "read": "fastslow.functional",
-    "save_model": "fastslow.model_files",
-    "write": "fastslow.functional",
+    "LSTMController": "fastslow.core.controllers",
+    "MemoryNetwork": "fastslow.core.network",
+    "MemoryState": "fastslow.core.memory",
+    "ModelConfig": "fastslow.methods.models",
+    "NeuralMemory": "fastslow.core.network",
+    "OnlineLearner": "fastslow.training.online",
+    "PRESETS": "fastslow.methods.models",
+    "Predictors": "fastslow.core.predictors",
+    "Projection": "fastslow.core.encoders",
+    "TaskState": "fastslow.methods.episodic",
+    "TrainedModel": "fastslow.methods.files",
+    "address": "fastslow.core.functional",
+    "build_learner": "fastslow.methods.models",
+    "detach_state": "fastslow.core.memory",
+    "finetune_classifier": "fastslow.methods.finetune",
+    "load_model": "fastslow.methods.files",
+    "load_pretrained": "fastslow.estimators.fewshot",
+    "memory_sequence": "fastslow.core.sequence.function",
+    "predictor_loss": "fastslow.core.predictors",
+    "preset": "fastslow.methods.models",
+    "pretrained_names": "fastslow.methods.files",
+    "read": "fastslow.core.functional",
+    "save_model": "fastslow.methods.files",
+    "write": "fastslow.core.functional",
 }
 
 __all__ = [

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fastslow.cli import main
-from fastslow.experiments import fewshot
+from fastslow.training import fewshot
 
 
 def fails(capsys, *arguments):

@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from fastslow.cli import main
-from fastslow.data import sources
-from fastslow.experiments import quickstart
+from fastslow.data import registry as sources
+from fastslow.studies import quickstart
 
 RUN = "glyphs-5w1s-fastslow-default-seed0"
 

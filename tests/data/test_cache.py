@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fastslow.data.cache import load_cached, store_cached
+from fastslow.data.fetch.cache import load_cached, store_cached
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from fastslow.data import fetch
-from fastslow.data.download import checksum_mismatch
-from fastslow.data.fetch import SOURCES, Source
+from fastslow.data.fetch.download import checksum_mismatch
+from fastslow.data.fetch.fetch import SOURCES, Source
 from fastslow.errors import InputError
 
 CONTENT = bytes(range(256)) * 1000

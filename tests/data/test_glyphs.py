@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from fastslow.data.classes import ClassImages
-from fastslow.data.glyph_drawing import NUM_NORMALS, draw
-from fastslow.data.glyph_motor import compile_programs
-from fastslow.data.glyph_programs import NUM_STROKES, Program, sample_program
-from fastslow.data.glyph_strokes import NUM_SEGMENTS, Segment, Stroke
-from fastslow.data.glyphs import make_glyphs
+from fastslow.data.base import ClassImages
+from fastslow.data.glyphs.drawing import NUM_NORMALS, draw
+from fastslow.data.glyphs.glyphs import make_glyphs
+from fastslow.data.glyphs.motor import compile_programs
+from fastslow.data.glyphs.programs import NUM_STROKES, Program, sample_program
+from fastslow.data.glyphs.strokes import NUM_SEGMENTS, Segment, Stroke
 from fastslow.errors import InputError
 
 

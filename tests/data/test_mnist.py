@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastslow.data import load_mnist
-from fastslow.data.mnist import read_idx
+from fastslow.data.images.mnist import read_idx
 from fastslow.errors import InputError
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

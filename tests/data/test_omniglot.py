@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from fastslow.data import load_omniglot, omniglot_split
-from fastslow.data import omniglot as omniglot_module
+from fastslow.data.images import omniglot as omniglot_module
 from fastslow.errors import InputError
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

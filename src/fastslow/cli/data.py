@@ -20,7 +20,7 @@ def fetch(name: Literal["omniglot", "mnist"], *, data_dir: Path | None = None) -
         name: the data set.
         data_dir: where to put it; FASTSLOW_DATA or the cache folder if not given.
     """
-    from fastslow.data.fetch import fetch as fetch_data
+    from fastslow.data.fetch.fetch import fetch as fetch_data
 
     for path in fetch_data(name, data_dir):
         print(path)
@@ -36,8 +36,8 @@ def list_data(*, data_dir: Path | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fastslow.data.fetch import SOURCES
-    from fastslow.data.locate import data_folder, find_path
+    from fastslow.data.fetch.fetch import SOURCES
+    from fastslow.data.fetch.locate import data_folder, find_path
 
     table = Table("data")
     table.add_column("at hand", no_wrap=True)
@@ -75,10 +75,10 @@ def preview(
         seed: which classes.
         out: PNG file to write.
     """
-    from fastslow.data.sources import load_source
+    from fastslow.data.registry import load_source
     from fastslow.errors import InputError
-    from fastslow.plots import contact_sheet
-    from fastslow.runs import refuse_unwritable
+    from fastslow.files import refuse_unwritable
+    from fastslow.report.plots import contact_sheet
 
     refuse_unwritable(out)
     if not 0 <= seed < 2**32:

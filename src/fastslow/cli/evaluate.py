@@ -36,10 +36,10 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from fastslow.experiments.fewshot_run import evaluate_model
-    from fastslow.experiments.tables import accuracy_table
-    from fastslow.model_files import load_model
-    from fastslow.runs import refuse_unwritable, write_json
+    from fastslow.files import refuse_unwritable, write_json
+    from fastslow.methods.files import load_model
+    from fastslow.report.tables import accuracy_table
+    from fastslow.studies.fewshot_run import evaluate_model
 
     if json is not None:
         refuse_unwritable(json)

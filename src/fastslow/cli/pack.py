@@ -13,7 +13,7 @@ def pack(source: str, out: Path) -> None:
         out: .safetensors file to write, its JSON beside it.
     """
     from fastslow.errors import InputError
-    from fastslow.model_files import load_model, save_model
+    from fastslow.methods.files import load_model, save_model
 
     if out.suffix != ".safetensors":
         raise InputError(f"{out} came; give a file that ends in .safetensors")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from fastslow.experiments.fewshot import Progress as TrainingProgress
+from fastslow.training.fewshot import Progress as TrainingProgress
 
 #: Seconds between lines where there is no terminal.
 LINE_EVERY = 20.0

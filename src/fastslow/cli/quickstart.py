@@ -38,9 +38,9 @@ def quickstart(
     from rich.console import Console
 
     from fastslow.cli.progress import training_bar
-    from fastslow.experiments.fewshot import Interrupted
-    from fastslow.experiments.quickstart import quickstart_config, run_quickstart
-    from fastslow.experiments.tables import accuracy_table
+    from fastslow.report.tables import accuracy_table
+    from fastslow.studies.quickstart import quickstart_config, run_quickstart
+    from fastslow.training.fewshot import Interrupted
 
     config = quickstart_config(minutes=minutes, steps=steps, seed=seed)
     console = Console(stderr=True)

@@ -12,7 +12,7 @@ def report(sources: list[Path], *, out: Path = Path("report.html")) -> None:
         sources: run folders, finished or not, and result files (.json).
         out: HTML file to write.
     """
-    from fastslow.report import write_report
+    from fastslow.report.page import write_report
 
     write_report(sources, out)
     print(out)

@@ -13,8 +13,8 @@ def table(sources: list[Path], *, out: Path | None = None) -> None:
         out: file to write; printed if not given.
     """
     from fastslow.errors import InputError
-    from fastslow.experiments.tables import read_results, seed_table
-    from fastslow.runs import write_atomically
+    from fastslow.files import write_atomically
+    from fastslow.report.tables import read_results, seed_table
 
     files = [file for source in sources for file in (sorted(source.glob("*.json")) if source.is_dir() else [source])]
     results = read_results(file for file in files if not file.name.startswith("benchmark_"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 
 from fastslow.cli.options import flags_of, resolve
-from fastslow.experiments.fewshot_config import FewShotConfig
+from fastslow.studies.fewshot_config import FewShotConfig
 
 if TYPE_CHECKING:
     Flags = Any
@@ -39,9 +39,9 @@ def fewshot(
     from rich.console import Console
 
     from fastslow.cli.progress import training_bar
-    from fastslow.experiments.fewshot import Interrupted
-    from fastslow.experiments.fewshot_run import run_fewshot
-    from fastslow.experiments.tables import accuracy_table
+    from fastslow.report.tables import accuracy_table
+    from fastslow.studies.fewshot_run import run_fewshot
+    from fastslow.training.fewshot import Interrupted
 
     options = resolve(FewShotConfig, config, flags)
     console = Console(stderr=True)

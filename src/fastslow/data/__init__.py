@@ -1,14 +1,14 @@
 """Data sets and how episodes are drawn from them."""
 
-from fastslow.data.classes import ClassImages
+from fastslow.data.base import ClassImages
 from fastslow.data.episodes import EpisodeBatch, EpisodeSampler
-from fastslow.data.fetch import fetch
-from fastslow.data.folder import load_folder
-from fastslow.data.glyphs import make_glyphs
-from fastslow.data.locate import cache_folder, data_folder
-from fastslow.data.mnist import load_mnist
-from fastslow.data.omniglot import load_omniglot, omniglot_split
-from fastslow.data.sources import load_source
+from fastslow.data.fetch.fetch import fetch
+from fastslow.data.fetch.locate import cache_folder, data_folder
+from fastslow.data.glyphs.glyphs import make_glyphs
+from fastslow.data.images.folder import load_folder
+from fastslow.data.images.mnist import load_mnist
+from fastslow.data.images.omniglot import load_omniglot, omniglot_split
+from fastslow.data.registry import load_source
 from fastslow.data.splits import Split, make_split, random_split
 
 __all__ = [

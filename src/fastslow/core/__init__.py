@@ -1,0 +1,1 @@
+"""The paper's section 3: tensors in, tensors out. Nothing here knows of data, tasks or files."""

@@ -1,0 +1,1 @@
+"""Handwritten-like characters, made up."""

@@ -1,0 +1,1 @@
+"""Ready-made learners: show examples, ask for answers."""

@@ -1,1 +1,0 @@
-"""One file a table or figure: options, data, model, loop, results."""

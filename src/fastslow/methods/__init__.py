@@ -1,0 +1,1 @@
+"""What is measured and used: each method is one file, registered in `METHODS`."""

@@ -1,1 +1,0 @@
-"""The three learning regimes: a stream (`online`), tasks (`episodic`), and gradient steps on a task (`finetune`)."""

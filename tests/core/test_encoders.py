@@ -1,0 +1,153 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from fastslow.core.encoders import ConvBlock, ConvEncoder, Projection
+from fastslow.errors import InputError
+
+
+def images(num=6, size=12, seed=0):
+    return torch.rand(num, 1, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def with_statistics(module, inputs):
+    """The module in evaluation mode, its batch norms far from where they start: statistics and, if any, weights."""
+    torch.manual_seed(1)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and part.affine:
+            nn.init.uniform_(part.weight, -2, 2)
+            nn.init.normal_(part.bias)
+    module.train()
+    for _ in range(30):
+        module(inputs)
+    return module.eval()
+
+
+def make_encoder(**options):
+    torch.manual_seed(0)
+    encoder = ConvEncoder(channels=(3, 5), residual=(False, True), image_size=12, **options)
+    return with_statistics(encoder, images(seed=1))
+
+
+def test_pooling_before_the_relu_is_pooling_after_it():
+    torch.manual_seed(0)
+    block = with_statistics(ConvBlock(1, 4), images())
+    inputs = images(seed=2)
+    expected = F.max_pool2d(F.relu(block.norm(block.conv(inputs))), 2)
+    assert torch.equal(block(inputs), expected)
+    assert (expected > 0).any()
+    assert (expected == 0).any()
+
+
+def test_a_residual_block_adds_to_the_pooled_features():
+    torch.manual_seed(0)
+    block = with_statistics(ConvBlock(1, 4, residual=True), images())
+    inputs = images(seed=2)
+    pooled = F.max_pool2d(F.relu(block.norm(block.conv(inputs))), 2)
+    added = F.relu(block.residual_norm(block.residual_conv(pooled)))
+    assert_close(block(inputs), pooled + added)
+    assert added.abs().max() > 0
+
+
+@pytest.mark.parametrize(("size", "num_features"), [(12, 5 * 3 * 3), (13, 5 * 3 * 3), (28, 5 * 7 * 7)])
+def test_the_number_of_features_is_what_it_says(size, num_features):
+    encoder = ConvEncoder(channels=(3, 5), image_size=size)
+    assert encoder.num_features == num_features
+    assert encoder(images(size=size)).shape == (6, num_features)
+
+
+def test_the_papers_encoder_has_three_plain_blocks_of_64():
+    encoder = ConvEncoder()
+    assert [(block.conv.out_channels, block.residual_conv) for block in encoder.blocks] == [(64, None)] * 3
+    assert encoder.num_features == 64 * 3 * 3
+
+
+def test_convolutions_run_channels_last():
+    encoder = make_encoder()
+    assert encoder.blocks[1].conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert encoder.folded().blocks[1].conv.weight.is_contiguous(memory_format=torch.channels_last)
+    seen = []
+    encoder.blocks[1].register_forward_hook(lambda _, inputs, output: seen.extend([inputs[0], output]))
+    encoder(images())
+    assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in seen)
+    # Which order the numbers lie in changes nothing: features are flattened by channel, then row, then column.
+    inputs = images()
+    plain = inputs
+    for block in encoder.blocks:
+        plain = block(plain.contiguous())
+    assert_close(encoder(inputs), plain.contiguous().flatten(1))
+
+
+def test_folded_equals_the_encoder_in_evaluation_mode():
+    encoder, inputs = make_encoder(), images(seed=3)
+    expected = encoder(inputs)
+    folded = encoder.folded()
+    assert_close(folded(inputs), expected, rtol=1e-5, atol=1e-5)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    assert not any(parameter.requires_grad for parameter in folded.parameters())
+    assert_close(folded.folded()(inputs), expected, rtol=1e-5, atol=1e-5)
+    # The encoder itself is as it was.
+    assert any(isinstance(part, nn.BatchNorm2d) for part in encoder.modules())
+    assert torch.equal(encoder(inputs), expected)
+
+
+def test_folding_uses_the_frozen_statistics_even_from_training_mode():
+    encoder, inputs = make_encoder(), images(seed=3)
+    expected = encoder(inputs)
+    encoder.train()
+    folded = encoder.folded()
+    assert encoder.training
+    assert_close(folded(inputs), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_one_by_one_equals_the_batch_under_frozen_statistics():
+    encoder, inputs = make_encoder(), images(seed=3)
+    together = encoder(inputs)
+    assert_close(torch.cat([encoder(image.unsqueeze(0)) for image in inputs]), together, rtol=1e-5, atol=1e-5)
+    encoder.train()
+    assert not torch.allclose(encoder(inputs[:2]), together[:2], atol=1e-2)  # the batch's own statistics
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 12, 12), (2, 1, 12, 11), (2, 1, 28, 28)])
+def test_refuses_images_of_another_shape(shape):
+    with pytest.raises(InputError, match=r"takes \(1, 12, 12\): grey, resized"):
+        make_encoder()(torch.zeros(shape))
+
+
+def test_refuses_blocks_that_leave_nothing_and_flags_that_do_not_fit():
+    with pytest.raises(InputError, match="3 blocks halve images of 7 pixels to nothing; use images of at least 8"):
+        ConvEncoder(image_size=7)
+    with pytest.raises(InputError, match="3 blocks came with 2 residual flags; one flag a block"):
+        ConvEncoder(residual=(True, False))
+
+
+def make_projection():
+    torch.manual_seed(0)
+    features = 5 + 3 * torch.randn(64, 4)
+    return with_statistics(Projection(num_features=4, dim=3), features), features
+
+
+def test_a_projection_centres_each_feature_over_the_training_images():
+    projection, features = make_projection()
+    projection.train()
+    projected = projection(features)
+    assert_close(projected.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    assert_close(projected.var(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    # In evaluation mode by the running averages, so that an example does not see its batch.
+    projection.eval()
+    running = projection(features)
+    assert_close(projection(features[:1]), running[:1])
+    assert running.mean(0).abs().max() < 0.3
+
+
+def test_a_folded_projection_equals_it_in_evaluation_mode():
+    projection, features = make_projection()
+    expected = projection(features)
+    folded = projection.folded()
+    assert_close(folded(features), expected, rtol=1e-5, atol=1e-5)
+    assert_close(folded.folded()(features), expected, rtol=1e-5, atol=1e-5)
+    assert not any(parameter.requires_grad for parameter in folded.parameters())
+    assert projection.linear.weight.requires_grad
+    assert torch.equal(projection(features), expected)

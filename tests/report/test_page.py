@@ -1,0 +1,224 @@
+"""The page holds the numbers, needs nothing from outside, and bears runs that are not finished."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from fastslow.cli import main
+from fastslow.data import registry as sources
+from fastslow.errors import InputError
+from fastslow.methods.files import TrainedModel, save_model
+from fastslow.methods.models import build_learner, preset
+from fastslow.methods.protonet import PrototypeClassifier
+from fastslow.report.page import write_report
+from fastslow.studies.fewshot_config import command_line
+
+CONFIG = {"data": "glyphs", "way": 5, "shot": 1, "seed": 3, "minutes": 2.0, "steps": None, "augment": False}
+RESULT = {
+    "accuracy_mean": 0.91234, "accuracy_ci95": 0.00567, "method": "fastslow", "data": "glyphs", "part": "test",
+    "n_way": 5, "n_shot": 1, "queries_per_class": 15, "episodes": 1234, "seed": 2020, "split": "vinyals",
+    "split_sha256": "abc123def", "transductive": False, "seconds": 11.99, "peak_memory_mib": 888.7,
+    "versions": {"torch": "9.8.7"}, "training_seed": 3, "training_seconds": 240.0,
+    "beside": {
+        "fast_path_off": {"accuracy_mean": 0.2011, "accuracy_ci95": 0.0023},
+        "protonet": {"accuracy_mean": 0.9322, "accuracy_ci95": 0.0034},
+    },
+}  # fmt: skip
+METRICS = [
+    {"stage": "encoder", "step": 9, "seconds": 3.0, "done": 0.37, "loss": 2.0, "validation": 0.5, "gradients": {}}
+]
+GRADIENTS = {"input": {"cosine": 0.1, "relative_error": 1.0, "predicted_norm": 1.0, "true_norm": 1.0}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder without a model."""
+    folder = tmp_path / "my<run>"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in METRICS))
+    (folder / "result.json").write_text(json.dumps(RESULT))
+    return folder
+
+
+@pytest.fixture
+def small_glyphs(monkeypatch):
+    monkeypatch.setattr(sources, "GLYPH_CLASSES", (6, 6, 6))
+
+
+def page_of(tmp_path, *paths):
+    out = tmp_path / "out" / "page.html"
+    write_report(list(paths), out)
+    return out.read_text(encoding="utf-8")
+
+
+def save_small_model(folder, *, method="fastslow", **training):
+    model = preset("default", channels=(4, 4, 4), projection=8, dim=8, predictor_hidden=4)
+    details = {"training": {"data": "glyphs", **training}}
+    trained = TrainedModel(build_learner(model), PrototypeClassifier(num_classes=5), model, method, details)
+    save_model(folder / "model.safetensors", trained)
+
+
+def pictures(page):
+    found = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert all(base64.b64decode(data).startswith(b"\x89PNG") for data in found)
+    return len(found)
+
+
+class Checker(HTMLParser):
+    """Tags that are opened and closed in order; what a browser would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.fetched = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.fetched += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_holds_the_numbers_of_the_result(tmp_path, run):
+    page = page_of(tmp_path, run)
+    for expected in (
+        "91.23 ± 0.57 %", "20.11 ± 0.23 %", "93.22 ± 0.34 %", "1234", "abc123def", "vinyals", "2020",
+        "non-transductive", "torch 9.8.7", "889 MiB", "4.0 min", "12.0 s", "5-way 1-shot", "fast path off",
+    ):  # fmt: skip
+        assert expected in page, expected
+    assert "no result yet" not in page
+    assert pictures(page) == 2
+
+
+def test_page_needs_nothing_from_outside_and_is_well_formed(tmp_path, run, small_glyphs):
+    save_small_model(run)
+    page = page_of(tmp_path, run)
+    assert pictures(page) == 3
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "url(" not in page
+    assert str(tmp_path) not in page
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert all(reference.startswith("data:") for reference in checker.fetched)
+
+
+def test_names_are_escaped(tmp_path, run):
+    page = page_of(tmp_path, run)
+    assert "my&lt;run&gt;" in page
+    assert "<run>" not in page
+
+
+def test_page_of_an_unfinished_run_says_so(tmp_path, run):
+    (run / "result.json").unlink()
+    page = page_of(tmp_path, run)
+    assert "no result yet (37 % trained)" in page
+    assert "How this was measured" not in page
+    assert pictures(page) == 1
+    (run / "metrics.jsonl").unlink()
+    page = page_of(tmp_path, run)
+    assert "not yet validated" in page
+    assert "Nothing has been logged" in page
+    assert pictures(page) == 0
+
+
+def test_gradients_are_shown_where_there_are_any(tmp_path, run):
+    assert "No gradients were predicted" in page_of(tmp_path, run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(METRICS[0] | {"stage": "memory", "gradients": GRADIENTS}) + "\n")
+    page = page_of(tmp_path, run)
+    assert "No gradients were predicted" not in page
+    assert pictures(page) == 3
+
+
+def test_line_that_is_being_written_is_left_out(tmp_path, run):
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "enc')
+    page_of(tmp_path, run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("\n" + json.dumps(METRICS[0]) + "\n")
+    with pytest.raises(InputError, match=r"metrics\.jsonl has a line"):
+        page_of(tmp_path, run)
+
+
+def test_memory_is_shown_on_glyphs_where_the_data_are_missing(tmp_path, run, small_glyphs):
+    save_small_model(run, data="omniglot", data_dir=str(tmp_path / "nowhere"))
+    page = page_of(tmp_path, run)
+    assert "made-up glyphs are shown instead" in page
+    assert pictures(page) == 3
+
+
+def test_no_memory_picture_of_a_method_without_fast_path_or_of_half_a_model(tmp_path, run):
+    save_small_model(run, method="protonet")
+    page = page_of(tmp_path, run)
+    assert "does not learn by a fast path" in page
+    assert pictures(page) == 2
+    (run / "model.json").unlink()
+    assert "No picture of the memory" in page_of(tmp_path, run)
+
+
+def test_several_sources_are_set_side_by_side(tmp_path, run):
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(RESULT | {"accuracy_mean": 0.5, "control": "zero_read"}))
+    page = page_of(tmp_path, run, other)
+    assert "Side by side" in page
+    assert "50.00 ± 0.57 %" in page
+    assert "zero_read" in page
+    assert pictures(page) == 4
+
+
+def test_result_of_another_kind_is_shown_as_it_is(tmp_path):
+    path = tmp_path / "error.json"
+    path.write_text(json.dumps({"displacement_m": 0.321, "curve": [1, 2]}))
+    page = page_of(tmp_path, path)
+    assert "displacement_m" in page
+    assert "0.321" in page
+
+
+def test_wrong_paths_are_refused_by_name_and_nothing_is_written(tmp_path, run):
+    empty, broken, listed = tmp_path / "empty", tmp_path / "broken.json", tmp_path / "list.json"
+    empty.mkdir()
+    broken.write_text("{")
+    listed.write_text("[]")
+    for path, message in ((tmp_path / "none", "there is no"), (empty, "no run folder"), (broken, "no JSON"),
+                          (listed, "holds list")):  # fmt: skip
+        with pytest.raises(InputError, match=message) as error:
+            page_of(tmp_path, run, path)
+        assert str(path) in str(error.value)
+    with pytest.raises(InputError, match="nothing to report"):
+        page_of(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_repeats_the_run():
+    assert command_line(CONFIG) == "fastslow train fewshot --seed 3 --minutes 2.0 --no-augment"
+    more = {"shares": [0.0, 0.4, 0.6], "model": {"num-slots": "12"}, "name": "a b", "data": "my data"}
+    assert command_line(more) == (
+        "fastslow train fewshot --shares 0.0 0.4 0.6 --model.num-slots 12 --name 'a b' --data 'my data'"
+    )
+    assert command_line({"window": 3}) == ""
+
+
+def test_command_line_verb(tmp_path, run, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["report", str(run)])
+    assert capsys.readouterr().out == "report.html\n"
+    assert "91.23" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(tmp_path / "none")])
+    assert stop.value.code == 2
+    assert "none" in capsys.readouterr().err
+
+
+def test_reading_a_model_leaves_the_random_numbers_alone(tmp_path, run, small_glyphs):
+    save_small_model(run)
+    torch.manual_seed(5)
+    first = page_of(tmp_path, run)
+    assert page_of(tmp_path, run) == first
