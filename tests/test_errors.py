@@ -50,12 +50,12 @@ def test_what_types_do_not_stop_is_refused_in_words():
     messages = json.loads(done.stdout)
     assert len(messages["options"]) == 9
     for name, message in messages["options"].items():
-        assert message.startswith(f"{name}='nonsense' came; choose from [")
+        assert message.startswith(f"got {name}='nonsense'; choose from [")
     assert all("the labels cannot be used" in message for message in messages["names"])
     assert all("give one int64 label an example, shape (2, 2)" in message for message in messages["numbers"])
 
 
 def test_the_first_unknown_value_is_named():
     refuse_unknown({"colour": ("red", ("red", "blue"))})
-    with pytest.raises(InputError, match=r"shape='oval' came; choose from \['round', 'square'\]"):
+    with pytest.raises(InputError, match=r"got shape='oval'; choose from \['round', 'square'\]"):
         refuse_unknown({"colour": ("red", ("red", "blue")), "shape": ("oval", ("round", "square"))})

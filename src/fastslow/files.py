@@ -46,3 +46,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes JSON atomically, indented."""
     text = json.dumps(content, indent=2, default=str) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON file of one object.
+
+    Raises:
+        ValueError: if it is missing, cannot be read, or holds something else; the message names it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}") from error
+    except (ValueError, OSError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds {type(content).__name__}; an object of names and values was expected")
+    return content
