@@ -1,31 +1,26 @@
-"""The memory layer, forward and backward, in three forms; used by `test_layer.py` and by `ratios.py layer`."""
+"""The memory layer, forward and backward; used by `test_layer.py` and by `ratios.py layer`.
+
+The literal preset's memory in three forms, and the default preset's in its one: it has no quick form.
+"""
 
 from __future__ import annotations
 
 import torch
+from checkouts import default_memory, literal_memory, plain_loop
 from timing import Form
 from torch import nn
 
-from fastslow.core.memory import MemoryState
-from fastslow.core.network import NeuralMemory
-from fastslow.core.sequence.function import memory_sequence
+from fastslow import memory_sequence
 
 BATCH, WIDTH = 16, 64
 NUM_SLOTS = (10, 128)
 LENGTHS = (10, 25, 50, 100)
 #: The bound: three recurrent controllers without a memory.
 BOUND = "three stacked nn.LSTM"
-LOOP = "plain loop"
-QUICK = "quick form"
-FORMS = (BOUND, LOOP, QUICK)
-
-
-def _loop(memory: NeuralMemory, features: torch.Tensor, state: MemoryState) -> tuple[torch.Tensor, MemoryState]:
-    outputs = []
-    for step_features in features.unbind(1):
-        output, state = memory(step_features, state)
-        outputs.append(output)
-    return torch.stack(outputs, 1), state
+LOOP = "literal, plain loop"
+QUICK = "literal, quick form"
+DEFAULT = "default, plain loop"
+FORMS = (BOUND, LOOP, QUICK, DEFAULT)
 
 
 def make(form: str, num_slots: int, num_steps: int) -> Form:
@@ -38,9 +33,14 @@ def make(form: str, num_slots: int, num_steps: int) -> Form:
 
         def forward() -> torch.Tensor:
             return lstm(features)[0]
+    elif form == DEFAULT:
+        module, loop = default_memory(WIDTH, num_slots)
+
+        def forward() -> torch.Tensor:
+            return loop(features, BATCH)
     else:
-        module = memory = NeuralMemory(input_size=WIDTH, dim=WIDTH, num_slots=num_slots)
-        run = memory_sequence if form == QUICK else _loop
+        module = memory = literal_memory(WIDTH, num_slots)
+        run = memory_sequence if form == QUICK else plain_loop
 
         def forward() -> torch.Tensor:
             return run(memory, features, memory.initial_state(BATCH))[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,35 +26,41 @@ def layer(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
         for num_steps in forms.LENGTHS:
             steps = {form: forms.make(form, num_slots, num_steps) for form in forms.FORMS}
             times = interleaved(steps, rounds=options.rounds)
-            bound, gain = against(times, forms.QUICK, forms.BOUND), against(times, forms.LOOP, forms.QUICK)
+            ratios = {
+                "literal quick / LSTM": against(times, forms.QUICK, forms.BOUND),
+                "literal loop / quick": against(times, forms.LOOP, forms.QUICK),
+                "default loop / LSTM": against(times, forms.DEFAULT, forms.BOUND),
+            }
             row: dict[str, Any] = {"slots": num_slots, "T": num_steps}
-            row |= {f"{form} ms": times[form].median_ms for form in forms.FORMS}
-            row |= {"quick / LSTM": bound["median"], "by min": bound["min"]}
-            row |= {"loop / quick": gain["median"], "by min ": gain["min"]}
+            row |= {f"{form} ms": times[form].median_ms for form in forms.FORMS} | both(ratios)
             row |= {f"{form} MiB": peak_memory(forms.make, form, num_slots, num_steps) for form in forms.FORMS}
             rows.append(row)
-    sizes = {"batch": forms.BATCH, "width": forms.WIDTH}
-    return rows, {"what": "forward and backward, float32; MiB: rise of peak memory in a first run", "sizes": sizes}
+    what = (
+        "forward and backward, float32; literal and default: the memories of these presets, the default's without a "
+        "quick form; MiB: rise of peak memory in a first run"
+    )
+    return rows, {"what": what, "sizes": {"batch": forms.BATCH, "width": forms.WIDTH}}
 
 
 def learning(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
-    """Learning one task at batch 1, against the encoder's own forward pass and MAML's five steps."""
+    """Learning one task at batch 1, against the encoder's own forward pass, prototypes, ANIL and MAML."""
     import learning as forms
 
     rows = []
     for n_way in (5, 20):
-        times = interleaved({form: forms.make(form, n_way) for form in forms.FORMS}, rounds=10 * options.rounds)
-        ratios = {
-            "fastslow / encoder": against(times, forms.LEARN, forms.ENCODER),
-            "MAML / fastslow": against(times, forms.MAML, forms.LEARN),
-            "with queries, MAML / fastslow": against(times, forms.MAML_CLASSIFY, forms.CLASSIFY),
-        }
+        times = interleaved({form: forms.make(form, n_way) for form in forms.FORMS}, rounds=options.rounds)
+        ratios = {"fastslow / encoder": against(times, forms.OURS, forms.ENCODER)}
+        for name in forms.LEARNERS[1:]:
+            ratios[f"{name} / fastslow"] = against(times, name, forms.OURS)
+            ratios[f"{name} / fastslow, + queries"] = against(times, forms.ANSWERS[name], forms.ANSWERS[forms.OURS])
         row: dict[str, Any] = {"ways": n_way} | {f"{form} ms": times[form].median_ms for form in forms.FORMS}
-        row |= {name: ratio["median"] for name, ratio in ratios.items()}
-        row |= {f"{name}, by min": ratio["min"] for name, ratio in ratios.items()}
-        row |= {f"{form} MiB": peak_memory(forms.make, form, n_way) for form in forms.FORMS}
+        row |= both(ratios) | {f"{form} MiB": peak_memory(forms.make, form, n_way) for form in forms.FORMS}
         rows.append(row)
-    return rows, {"what": "1-shot support set in, state out; queries: 15 a class. MiB: rise of peak memory, first run"}
+    what = (
+        "1-shot support set of images in, learned; fastslow through FewShotClassifier, the others as functions; "
+        "queries: 15 per class. MiB: rise of peak memory, first run"
+    )
+    return rows, {"what": what}
 
 
 def training(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
@@ -66,11 +72,20 @@ def training(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
         times = interleaved({form: forms.make(form, n_way) for form in forms.FORMS}, rounds=options.rounds)
         row: dict[str, Any] = {"ways": n_way, "tasks a step": tasks}
         row |= {f"{form}, episodes/s": 1e3 * tasks / times[form].median_ms for form in forms.FORMS}
-        share = against(times, forms.BARE, forms.FULL)
-        row |= {"share of encoder time": share["median"], "by min": share["min"]}
+        row |= both({"share of encoder time": against(times, forms.BARE, forms.FULL)})
         row |= {f"{form} MiB": peak_memory(forms.make, form, n_way) for form in forms.FORMS}
         rows.append(row)
-    return rows, {"what": "forward and backward, 1-shot, one query a class. MiB: rise of peak memory in a first run"}
+    what = (
+        "1-shot, one query per class. fastslow: drawing tasks, forward, backward, clipping, optimiser; encoder alone: "
+        "forward and backward. MiB: rise of peak memory in a first run"
+    )
+    return rows, {"what": what}
+
+
+def both(ratios: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Columns of a row: the medians, then the ratios of minimums."""
+    medians = {name: ratio["median"] for name, ratio in ratios.items()}
+    return medians | {f"{name}, by min": ratio["min"] for name, ratio in ratios.items()}
 
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], tuple[Rows, dict[str, Any]]]] = {

@@ -67,7 +67,7 @@ def against(times: Mapping[str, Times], name: str, other: str) -> dict[str, floa
 
 def _high_water_mark() -> float:
     """MiB of this process at its largest; not `ru_maxrss`, which a child takes over from its parent (Linux)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("this system does not tell a process's high-water mark; measure memory on Linux")
@@ -91,13 +91,16 @@ def peak_memory(make: Callable[..., Form], *arguments: Any) -> float:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and threads: what a number depends on beside the code."""
+    """Versions, processor and threads: what a number depends on beside the code."""
+    from fastslow.protocol.provenance import processor_name  # here, as older checkouts (`against.py`) have none
+
     return {
         "fastslow": metadata.version("fastslow"),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "processor": processor_name(),
         "threads": torch.get_num_threads(),
         "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
     }
@@ -117,4 +120,4 @@ def write_json(path: Path, command: str, rows: list[dict[str, Any]], **notes: An
     """Results with the command and the versions that made them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"command": command, "environment": environment(), **notes, "rows": rows}
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -9,49 +9,61 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastslow.core.controllers import ControllerState, LSTMController
-    from fastslow.core.encoders import ConvEncoder, Projection
+    from fastslow.core.encoders import ConvEncoder, ImageEncoder, Projection
     from fastslow.core.fast_weights import FastWeights
     from fastslow.core.functional import address, read, write
+    from fastslow.core.gated_layer import GatedLayer
+    from fastslow.core.keyed_memory import KeyedMemory, KeyedState
+    from fastslow.core.literal_memory import LiteralMemory, MemoryNetwork
     from fastslow.core.memory import MemoryState, detach_state
-    from fastslow.core.network import MemoryNetwork, NeuralMemory
-    from fastslow.core.predictors import GradientPredictor, Predictors, predictor_loss
+    from fastslow.core.predictors import GradientPredictor, Predictors, StatelessPredictor, predictor_loss
     from fastslow.core.sequence.function import memory_sequence
     from fastslow.errors import InputError
     from fastslow.estimators.fewshot import FewShotClassifier, load_pretrained
-    from fastslow.methods.episodic import EpisodicLearner, TaskState
+    from fastslow.methods import build_method
+    from fastslow.methods.base import Method, Task
+    from fastslow.methods.config import METHODS, PRESETS, ModelConfig, preset
+    from fastslow.methods.default_rule import FastSlow
     from fastslow.methods.files import TrainedModel, load_model, pretrained_names, save_model
-    from fastslow.methods.finetune import finetune_classifier
-    from fastslow.methods.models import PRESETS, ModelConfig, build_learner, preset
+    from fastslow.methods.paper_rule import LiteralFastSlow, TaskState
     from fastslow.training.online import OnlineLearner
 
 _HOMES = {
     "ControllerState": "fastslow.core.controllers",
     "ConvEncoder": "fastslow.core.encoders",
-    "EpisodicLearner": "fastslow.methods.episodic",
+    "FastSlow": "fastslow.methods.default_rule",
     "FastWeights": "fastslow.core.fast_weights",
     "FewShotClassifier": "fastslow.estimators.fewshot",
+    "GatedLayer": "fastslow.core.gated_layer",
     "GradientPredictor": "fastslow.core.predictors",
+    "ImageEncoder": "fastslow.core.encoders",
     "InputError": "fastslow.errors",
+    "KeyedMemory": "fastslow.core.keyed_memory",
+    "KeyedState": "fastslow.core.keyed_memory",
     "LSTMController": "fastslow.core.controllers",
-    "MemoryNetwork": "fastslow.core.network",
+    "LiteralFastSlow": "fastslow.methods.paper_rule",
+    "LiteralMemory": "fastslow.core.literal_memory",
+    "METHODS": "fastslow.methods.config",
+    "MemoryNetwork": "fastslow.core.literal_memory",
     "MemoryState": "fastslow.core.memory",
-    "ModelConfig": "fastslow.methods.models",
-    "NeuralMemory": "fastslow.core.network",
+    "Method": "fastslow.methods.base",
+    "ModelConfig": "fastslow.methods.config",
     "OnlineLearner": "fastslow.training.online",
-    "PRESETS": "fastslow.methods.models",
+    "PRESETS": "fastslow.methods.config",
     "Predictors": "fastslow.core.predictors",
     "Projection": "fastslow.core.encoders",
-    "TaskState": "fastslow.methods.episodic",
+    "StatelessPredictor": "fastslow.core.predictors",
+    "Task": "fastslow.methods.base",
+    "TaskState": "fastslow.methods.paper_rule",
     "TrainedModel": "fastslow.methods.files",
     "address": "fastslow.core.functional",
-    "build_learner": "fastslow.methods.models",
+    "build_method": "fastslow.methods",
     "detach_state": "fastslow.core.memory",
-    "finetune_classifier": "fastslow.methods.finetune",
     "load_model": "fastslow.methods.files",
     "load_pretrained": "fastslow.estimators.fewshot",
     "memory_sequence": "fastslow.core.sequence.function",
     "predictor_loss": "fastslow.core.predictors",
-    "preset": "fastslow.methods.models",
+    "preset": "fastslow.methods.config",
     "pretrained_names": "fastslow.methods.files",
     "read": "fastslow.core.functional",
     "save_model": "fastslow.methods.files",
@@ -59,28 +71,36 @@ _HOMES = {
 }
 
 __all__ = [
+    "METHODS",
     "PRESETS",
     "ControllerState",
     "ConvEncoder",
-    "EpisodicLearner",
+    "FastSlow",
     "FastWeights",
     "FewShotClassifier",
+    "GatedLayer",
     "GradientPredictor",
+    "ImageEncoder",
     "InputError",
+    "KeyedMemory",
+    "KeyedState",
     "LSTMController",
+    "LiteralFastSlow",
+    "LiteralMemory",
     "MemoryNetwork",
     "MemoryState",
+    "Method",
     "ModelConfig",
-    "NeuralMemory",
     "OnlineLearner",
     "Predictors",
     "Projection",
+    "StatelessPredictor",
+    "Task",
     "TaskState",
     "TrainedModel",
     "address",
-    "build_learner",
+    "build_method",
     "detach_state",
-    "finetune_classifier",
     "load_model",
     "load_pretrained",
     "memory_sequence",

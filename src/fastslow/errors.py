@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -12,14 +14,45 @@ class InputError(ValueError):
     """
 
 
-#: The longest value that a message shows.
-_MAX_SHOWN = 80
+#: The longest value, and the longest path, that a message shows.
+_MAX_SHOWN, _MAX_PATH = 80, 200
+
+
+class _ShortRepr(reprlib.Repr):
+    """Goes into a value only as far as a message has room, however large or deep the value is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 10
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = _MAX_SHOWN
+        self.maxstring = self.maxother = self.maxlong = 2 * _MAX_SHOWN
+        self._left = 2 * _MAX_SHOWN
+
+    def repr1(self, x: object, level: int) -> str:
+        self._left -= 1
+        return super().repr1(x, level) if self._left > 0 else "..."
 
 
 def shown(value: object) -> str:
     """A value as a message shows it: its `repr` on one line, cut to 80 characters."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(_ShortRepr().repr(value).split())
+    except ValueError:  # Python does not write out integers of more than 4300 digits
+        text = f"a very large {type(value).__name__}"
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
+
+
+def shown_path(path: str | Path) -> str:
+    """A path as a message shows it: on one line, characters that cannot be printed as "?", its last 200 characters."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in str(path)[-2 * _MAX_PATH :])
+    return text if len(text) <= _MAX_PATH else f"...{text[3 - _MAX_PATH :]}"
+
+
+def shown_reason(error: BaseException) -> str:
+    """The first line of an error's message, cut to 80 characters; the system's words for an error of the system."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    line = shown_path((text.splitlines() or [type(error).__name__])[0])
+    return line if len(line) <= _MAX_SHOWN else f"{line[: _MAX_SHOWN - 3]}..."
 
 
 def refuse_unknown(choices: Mapping[str, tuple[str, Sequence[str]]]) -> None:

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zipfile
 
 import pytest
+import torch
 import yaml
 
 from fastslow.cli import main
-from fastslow.training import fewshot
+from fastslow.protocol.fewshot import Evaluation
+from fastslow.protocol.result import Interval, read_result
+from fastslow.studies import evaluation
 
 
 def fails(capsys, *arguments):
@@ -29,13 +30,12 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FASTSLOW_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FASTSLOW_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(fewshot, "VALIDATION_EPISODES", 4)
 
 
 @pytest.fixture
 def options(tmp_path, tiny_model, few_glyphs):
     content = {
-        "way": 3, "pair_classes": 8, "tasks": 4, "cached_tasks": 4, "queries": 2, "model": tiny_model, "steps": 6,
+        "way": 3, "tasks": 4, "queries": 2, "model": tiny_model, "steps": 6,
         "shares": [1, 1, 1], "name": "tiny",
     }  # fmt: skip
     path = tmp_path / "options.yaml"
@@ -51,24 +51,15 @@ def test_train_evaluate_and_table(options, capsys, tmp_path):
     main(
         ["evaluate", "--model", "runs/tiny", "--data", "glyphs", "--way", "3", "--episodes", "5", "--json", "out.json"]
     )
-    result = json.loads((tmp_path / "out.json").read_text())
-    expected = {
-        "accuracy_mean",
-        "accuracy_ci95",
-        "episodes",
-        "split",
-        "split_sha256",
-        "transductive",
-        "seed",
-        "seconds",
-    }
-    assert expected <= result.keys()
-    assert result["episodes"] == 5
+    result = read_result(tmp_path / "out.json")
+    assert {"episodes", "split", "split_sha256", "transductive", "seed"} <= result.provenance.protocol.keys()
+    assert result.numbers["accuracy"].count == 5
+    assert result.provenance.seconds > 0
+    assert result.provenance.command.startswith("fastslow evaluate --model runs/tiny --data glyphs")
+    assert (result.cell.study, result.cell.seed, result.cell.options["model"]) == ("evaluate", 3, "tiny")
     main(["table", "runs/tiny/result.json", "--out", "table.md"])
-    assert (
-        f"{100 * json.loads((tmp_path / 'runs/tiny/result.json').read_text())['accuracy_mean']:.2f}"
-        in (tmp_path / "table.md").read_text()
-    )
+    accuracy = read_result(tmp_path / "runs/tiny/result.json").numbers["accuracy"].mean
+    assert f"{100 * accuracy:.2f} (1)" in (tmp_path / "table.md").read_text(encoding="utf-8")
 
 
 def test_pack_halves_a_model(options, capsys, tmp_path):
@@ -81,10 +72,49 @@ def test_pack_halves_a_model(options, capsys, tmp_path):
     assert "ends in .safetensors" in fails(capsys, "pack", "runs/tiny", "small.bin")
 
 
-def test_help_does_not_import_torch():
-    code = "import sys\nfrom fastslow.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-    code += "sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+@pytest.mark.parametrize("name", ["[x]", "[bold]ä"])
+def test_a_name_that_is_markup_is_shown_as_it_is(name, options, capsys, tmp_path):
+    main(["train", "fewshot", "--config", str(options), "--name", name])
+    assert f"left behind: runs/{name}" in capsys.readouterr().err
+    main(["evaluate", "--model", f"runs/{name}", "--way", "3", "--episodes", "2"])
+    assert "accuracy" in capsys.readouterr().out
+    assert (tmp_path / "runs" / name / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "passed"),
+    [
+        ([], {"part": "test"}),
+        (["--part", "train"], {"part": "train"}),
+        (["--part", "all", "--queries", "4"], {"part": "all", "queries": 4}),
+        (["--method", "matching"], {"part": "test", "method": "matching"}),
+    ],
+)
+def test_evaluation_passes_on_part_queries_and_method(flags, passed, monkeypatch, few_glyphs):
+    seen = {}
+
+    def measured(model, **options):
+        seen.update(options)
+        return Evaluation({"accuracy": Interval(0.5, 0.1, 9)}, {"part": "test", "split": "x", "episodes": 9, "seed": 1})
+
+    monkeypatch.setattr(evaluation, "evaluate_model", measured)
+    main(["evaluate", "--model", "pretrained:omniglot-5w1s", *flags])
+    assert {name: seen[name] for name in ("part", "queries", "method")} == {"queries": 15, "method": None} | passed
+
+
+def test_a_part_that_is_none_is_refused(capsys):
+    assert "--part" in fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s", "--part", "tset")
+
+
+def test_a_fraction_is_no_number_of_classes(capsys):
+    assert "2.6" in fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s", "--way", "2.6")
+    assert "2.6" in fails(capsys, "train", "fewshot", "--steps", "1", "--way", "2.6")
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a machine without such a GPU")
+def test_a_device_that_is_not_there_is_refused_before_a_folder_is_made(few_glyphs, capsys, tmp_path):
+    assert "got device=mps" in fails(capsys, "train", "fewshot", "--steps", "1", "--device", "mps")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("command", [["train", "fewshot"], ["evaluate"], ["data", "fetch"], ["data", "preview"]])
@@ -120,7 +150,7 @@ def test_truncated_zip(capsys, tmp_path):
 
 
 def test_more_ways_than_classes(capsys, few_glyphs, tmp_path):
-    assert "way=11" in fails(capsys, "train", "fewshot", "--way", "11", "--steps", "1")
+    assert "161-way" in fails(capsys, "train", "fewshot", "--way", "161", "--steps", "1")
     message = fails(capsys, "evaluate", "--model", "pretrained:omniglot-20w1s", "--data", "glyphs", "--way", "20")
     assert "20" in message
     assert not (tmp_path / "runs").exists()
@@ -135,8 +165,6 @@ def test_unknown_options(capsys, options, tmp_path):
 
 def test_a_model_that_is_none(capsys, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
-    assert "model.json is missing" in fails(capsys, "evaluate", "--model", "model.safetensors")
-    (tmp_path / "model.json").write_text(json.dumps({"format": 2, "method": "fastslow", "model": {}, "details": {}}))
     assert "corrupt or truncated" in fails(capsys, "evaluate", "--model", "model.safetensors", "--json", "out.json")
     assert not (tmp_path / "out.json").exists()
 
@@ -158,7 +186,7 @@ def test_table_of_no_result(capsys, tmp_path):
     (tmp_path / "x.json").write_text("{}")
     assert "holds no result" in fails(capsys, "table", "x.json")
     (tmp_path / "empty").mkdir()
-    assert "no result of a training run came" in fails(capsys, "table", "empty")
+    assert "found no results" in fails(capsys, "table", "empty")
 
 
 def test_outputs_that_cannot_be_written_are_refused_before_the_work(capsys, few_glyphs, tmp_path):

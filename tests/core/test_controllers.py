@@ -11,10 +11,10 @@ from fastslow.core.controllers import ControllerState, LSTMController, lstm_gate
 from fastslow.errors import InputError
 
 
-def make(*, input_size=3, dim=2, recurrent=True, seed=0):
+def make(*, input_size=3, dim=2, seed=0):
     """A controller in float64 with non-zero biases, and a state that is not zero either."""
     generator = torch.Generator().manual_seed(seed)
-    controller = LSTMController(input_size=input_size, dim=dim, recurrent=recurrent, generator=generator).double()
+    controller = LSTMController(input_size=input_size, dim=dim, generator=generator).double()
     with torch.no_grad():
         for name, parameter in controller.named_parameters():
             if name.startswith("bias"):
@@ -65,9 +65,8 @@ def test_agrees_with_the_loop():
         np.testing.assert_allclose(after.cell[b].detach(), cell)
 
 
-@pytest.mark.parametrize("recurrent", [True, False])
-def test_gradients(recurrent):
-    controller, inputs, state = make(recurrent=recurrent)
+def test_gradients():
+    controller, inputs, state = make()
     names = [name for name, _ in controller.named_parameters()]
 
     def step(inputs, hidden, cell, *parameters):
@@ -78,43 +77,25 @@ def test_gradients(recurrent):
     assert torch.autograd.gradcheck(step, (inputs.requires_grad_(), *state, *controller.parameters()))
 
 
-def test_without_recurrence_it_is_an_lstm_cell_on_a_zero_state():
-    controller, inputs, state = make(recurrent=False)
-    assert controller.weight_hh is None
-    assert controller.bias_hh is None
-    assert controller.num_biases == 1
-    assert controller.key_size == 3
-    assert controller.num_preactivations == 6
-    cell = nn.LSTMCell(3, 2, dtype=torch.float64)
-    weights = {"weight_hh": cell.weight_hh * 0, "bias_hh": cell.bias_hh * 0}
-    for name, rows in controller.state_dict().items():
-        i, g, o = rows.chunk(3)
-        weights[name] = torch.cat([i, torch.full_like(g, 7.0), g, o])  # a forget gate with nothing to forget
-    cell.load_state_dict(weights)
-    assert_close(controller(inputs, state)[0], cell(inputs)[0])
-    assert torch.equal(controller.key(inputs, state), inputs)
-
-
-@pytest.mark.parametrize("recurrent", [True, False])
-def test_several_queries_start_from_the_same_state(recurrent):
-    controller, inputs, state = make(recurrent=recurrent)
+def test_several_queries_start_from_the_same_state():
+    controller, inputs, state = make()
     queries = torch.stack([inputs, -inputs, 2 * inputs], dim=1)
     outputs, after = controller(queries, state)
-    keys = controller.key(queries, state)
+    joined = controller.step_input(queries, state)
     for n in range(3):
         output, alone = controller(queries[:, n], state)
         assert_close(outputs[:, n], output)
         assert_close(after.cell[:, n], alone.cell)
-        assert_close(keys[:, n], controller.key(queries[:, n], state))
+        assert_close(joined[:, n], controller.step_input(queries[:, n], state))
 
 
-def test_the_key_times_the_weights_is_the_preactivation():
+def test_what_a_step_reads_times_the_weights_is_the_preactivation():
     controller, inputs, state = make()
     weights = torch.cat([controller.weight_ih, controller.weight_hh], dim=1)
-    key = controller.key(inputs, state)
-    assert key.shape == (4, controller.key_size)
+    joined = controller.step_input(inputs, state)
+    assert joined.shape == (4, 3 + 2)
     assert controller.num_biases == 2
-    expected = key @ weights.mT + controller.bias_ih + controller.bias_hh
+    expected = joined @ weights.mT + controller.bias_ih + controller.bias_hh
     assert_close(controller.preactivation(inputs, state), expected)
 
 
@@ -158,18 +139,17 @@ def test_the_initial_state_is_zero_in_the_dtype_of_the_weights():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="positive sizes; came input_size=0, dim=2"):
+    with pytest.raises(InputError, match="got input_size=0, dim=2; a controller needs sizes of at least 1"):
         LSTMController(input_size=0, dim=2)
-    with pytest.raises(InputError, match="positive sizes; came input_size=2, dim=0"):
+    with pytest.raises(InputError, match="got input_size=2, dim=0; a controller needs"):
         LSTMController(input_size=2, dim=0)
     controller, _, state = make()
-    with pytest.raises(InputError, match="takes 3 features; 5 came"):
+    with pytest.raises(InputError, match="got inputs of 5 features; this controller takes 3"):
         controller(torch.zeros(4, 5, dtype=torch.float64), state)
 
 
-@pytest.mark.parametrize("recurrent", [True, False])
-def test_no_state_is_a_state_of_zeros(recurrent):
-    controller, inputs, _ = make(recurrent=recurrent)
+def test_no_state_is_a_state_of_zeros():
+    controller, inputs, _ = make()
     for batch in (inputs, inputs.unsqueeze(1).repeat(1, 2, 1)):
         output, after = controller(batch)
         expected, expected_after = controller(batch, controller.initial_state(4))

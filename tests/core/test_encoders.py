@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from fastslow.core.encoders import ConvBlock, ConvEncoder, Projection
+from fastslow.core.encoders import ConvBlock, ConvEncoder, Projection, build_encoder, images_per_pass
 from fastslow.errors import InputError
 
 
@@ -119,7 +119,7 @@ def test_refuses_images_of_another_shape(shape):
 def test_refuses_blocks_that_leave_nothing_and_flags_that_do_not_fit():
     with pytest.raises(InputError, match="3 blocks halve images of 7 pixels to nothing; use images of at least 8"):
         ConvEncoder(image_size=7)
-    with pytest.raises(InputError, match="3 blocks came with 2 residual flags; one flag a block"):
+    with pytest.raises(InputError, match="got 3 blocks and 2 residual flags; give one flag per block"):
         ConvEncoder(residual=(True, False))
 
 
@@ -151,3 +151,20 @@ def test_a_folded_projection_equals_it_in_evaluation_mode():
     assert not any(parameter.requires_grad for parameter in folded.parameters())
     assert projection.linear.weight.requires_grad
     assert torch.equal(projection(features), expected)
+
+
+@pytest.mark.parametrize(
+    ("channels", "image_size", "images"),
+    [((64, 64, 64), 28, 83), ((32, 64, 128), 28, 167), ((64, 64, 64), 84, 9), ((1, 8), 28, 2674), ((64,), 2000, 1)],
+)
+def test_a_pass_holds_as_many_images_as_16_mib_of_the_largest_activation(channels, image_size, images):
+    with torch.device("meta"):
+        encoder = build_encoder(
+            channels=channels, residual=(True,) * len(channels), image_size=image_size, projection=0
+        )
+    # 2674: the second block's 14 x 14 x 8 are more than the first one's 28 x 28.
+    size, largest = image_size, 0
+    for number in channels:
+        largest, size = max(largest, 4 * number * size**2), size // 2
+    assert images_per_pass(encoder) == images_per_pass(encoder.encoder) == images == max(1, 16 * 2**20 // largest)
+    assert images_per_pass(encoder.double()) == max(1, 16 * 2**20 // (2 * largest))

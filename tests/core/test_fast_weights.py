@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from fastslow.core.controllers import ControllerState, LSTMController, lstm_gates
 from fastslow.core.fast_weights import FastWeights, gate_deltas
 from fastslow.core.feedback import synthetic_update
-from fastslow.core.network import controller_step
+from fastslow.core.literal_memory import controller_step
 
 BATCH, FEATURES, DIM = 3, 3, 2
 
@@ -18,10 +18,8 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def make(*, recurrent=True):
-    controller = LSTMController(
-        input_size=FEATURES, dim=DIM, recurrent=recurrent, generator=torch.Generator().manual_seed(5)
-    ).double()
+def make():
+    controller = LSTMController(input_size=FEATURES, dim=DIM, generator=torch.Generator().manual_seed(5)).double()
     with torch.no_grad():
         for name, parameter in controller.named_parameters():
             if name.startswith("bias"):
@@ -80,33 +78,30 @@ def test_gradients_of_deltas():
     assert torch.autograd.gradcheck(deltas, [tensor.requires_grad_() for tensor in inputs])
 
 
-@pytest.mark.parametrize("recurrent", [True, False])
-def test_the_outer_products_are_the_vector_jacobian_product(recurrent):
-    controller, state = make(recurrent=recurrent)
+def test_the_outer_products_are_the_vector_jacobian_product():
+    controller, state = make()
     inputs, synthetic_grad = normal(BATCH, FEATURES, seed=8), normal(BATCH, DIM, seed=9)
     step = controller_step(controller, inputs, state, None)
     deltas = gate_deltas(step.gates, synthetic_grad)
     grads = synthetic_update(controller, inputs, state, synthetic_grad)
-    outer = torch.einsum("bg,bu->gu", deltas, step.key)
+    outer = torch.einsum("bg,bu->gu", deltas, step.inputs)
     assert_close(outer[:, :FEATURES], grads["weight_ih"])
     assert_close(deltas.sum(0), grads["bias_ih"])
-    if recurrent:
-        assert_close(outer[:, FEATURES:], grads["weight_hh"])
-        assert_close(deltas.sum(0), grads["bias_hh"])
+    assert_close(outer[:, FEATURES:], grads["weight_hh"])
+    assert_close(deltas.sum(0), grads["bias_hh"])
 
 
-@pytest.mark.parametrize("recurrent", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_fast_weights_answer_as_a_controller_with_the_new_weights(recurrent, bias):
+def test_fast_weights_answer_as_a_controller_with_the_new_weights(bias):
     # Eq. 10 done explicitly for each task, theta - alpha * synthetic_update summed over two support steps.
-    controller, state = make(recurrent=recurrent)
+    controller, state = make()
     num_biases = controller.num_biases if bias else 0
-    sizes = controller.key_size, controller.num_preactivations
+    sizes = FEATURES + DIM, 4 * DIM
     fast = FastWeights.empty(BATCH, *sizes, state.hidden, num_biases=num_biases)
     alpha, support = 0.7, [(normal(BATCH, FEATURES, seed=s), normal(BATCH, DIM, seed=20 + s)) for s in (11, 12)]
     for inputs, synthetic_grad in support:
         step = controller_step(controller, inputs, state, None)
-        fast = fast.append(step.key, -alpha * gate_deltas(step.gates, synthetic_grad))
+        fast = fast.append(step.inputs, -alpha * gate_deltas(step.gates, synthetic_grad))
     queries = normal(BATCH, 4, FEATURES, seed=13)
     answers = [controller_step(controller, queries, state, form).output for form in (fast, fast.materialise())]
     for b in range(BATCH):
@@ -145,7 +140,7 @@ def test_all_forms_are_the_same_weights(num_biases, shape):
     for s in (2, 3):
         mixed = mixed.append(keys[:, s], values[:, s])
     assert mixed.matrix is not None
-    assert mixed.keys.shape[1] == 2
+    assert mixed.inputs.shape[1] == 2
     rows = normal(*shape, seed=3)
     expected = torch.einsum("bsg,bsu,b...u->b...g", values, keys, rows)
     bias = num_biases * values.sum(1)
@@ -180,8 +175,8 @@ def test_steps_appended_at_once_are_those_appended_one_by_one():
     fast, keys, values = learned(num_biases=2, steps=4)
     for start in (0, 1):
         at_once = FastWeights(keys[:, :start], values[:, :start], 2).append(keys[:, start:], values[:, start:])
-        assert torch.equal(at_once.keys, fast.keys)
-        assert torch.equal(at_once.values, fast.values)
+        assert torch.equal(at_once.inputs, fast.inputs)
+        assert torch.equal(at_once.deltas, fast.deltas)
         assert at_once.num_biases == 2
     assert not fast.is_empty
     assert not fast.materialise().is_empty
@@ -190,7 +185,7 @@ def test_steps_appended_at_once_are_those_appended_one_by_one():
 def test_appending_leaves_the_old_weights_as_they_were():
     fast, *_ = learned(num_biases=1, steps=2)
     fast.append(normal(BATCH, FEATURES), normal(BATCH, 4 * DIM))
-    assert fast.keys.shape[1] == 2
+    assert fast.inputs.shape[1] == 2
 
 
 def test_tasks_do_not_touch():
@@ -198,7 +193,7 @@ def test_tasks_do_not_touch():
     rows = normal(BATCH, FEATURES, seed=3)
     for form in (FastWeights.materialise, lambda fast: fast):
         moved = FastWeights(keys.clone(), values.clone(), 1)
-        moved.values[0] *= 2
+        moved.deltas[0] *= 2
         before, after = form(fast).preactivation(rows), form(moved).preactivation(rows)
         assert_close(before[1:], after[1:])
         assert not torch.allclose(before[0], after[0])
@@ -210,6 +205,6 @@ def test_compact_takes_the_form_of_fewer_products():
     four, *_ = learned(num_biases=2, steps=4, features=4, gates=12)
     assert three.compact() is three
     assert four.compact().matrix is not None
-    assert four.compact().keys.shape[1] == 0
+    assert four.compact().inputs.shape[1] == 0
     rows = normal(BATCH, 4)
     assert_close(four.compact().preactivation(rows), four.preactivation(rows))

@@ -8,13 +8,11 @@ from torch.testing import assert_close
 import reference
 from fastslow.core.controllers import ControllerState, LSTMController
 from fastslow.core.feedback import add_gradients, synthetic_update, true_gradients
-from fastslow.core.network import NeuralMemory
+from fastslow.core.literal_memory import LiteralMemory
 
 
-def make(*, input_size=3, dim=2, recurrent=True):
-    controller = LSTMController(
-        input_size=input_size, dim=dim, recurrent=recurrent, generator=torch.Generator().manual_seed(0)
-    ).double()
+def make(*, input_size=3, dim=2):
+    controller = LSTMController(input_size=input_size, dim=dim, generator=torch.Generator().manual_seed(0)).double()
     generator = torch.Generator().manual_seed(1)
     state = ControllerState(*torch.randn(2, 4, dim, generator=generator, dtype=torch.float64))
     inputs = torch.randn(4, input_size, generator=generator, dtype=torch.float64)
@@ -65,13 +63,13 @@ def test_it_is_summed_over_the_batch():
 def make_memory(**options):
     """A small memory in float64 and the features of two steps."""
     generator = torch.Generator().manual_seed(3)
-    memory = NeuralMemory(input_size=3, dim=2, num_slots=3, generator=generator, **options).double()
+    memory = LiteralMemory(input_size=3, dim=2, num_slots=3, generator=generator, **options).double()
     return memory, torch.randn(2, 4, 3, generator=generator, dtype=torch.float64)
 
 
 def task_loss(memory, m, written, later):
     """A loss on m_t and, through what a later query finds in the memory, on q_t and m'_t."""
-    state = memory.initial_state(4)._replace(memory=written)
+    state = memory.initial_state(4)._replace(slots=written)
     return m.square().sum() + memory.look(later, state).read_vector.pow(3).sum()
 
 
@@ -82,7 +80,7 @@ def run_memory(**options):
     look = memory.look(features, state)
     write = memory.compose_write(look, state)
     activations = [look.input.output, look.output.output, write.output]
-    loss = task_loss(memory, activations[1], memory.store(look, write, state).memory, later)
+    loss = task_loss(memory, activations[1], memory.store(look, write, state).slots, later)
     return memory, features, state, look, write, activations, loss
 
 
@@ -92,7 +90,7 @@ def backpropagated(memory, name, features, later):
     parameters = {key: value.detach().clone().requires_grad_() for key, value in controller.named_parameters()}
     named = {f"{name}.{key}": value for key, value in parameters.items()}
     m, after = torch.func.functional_call(memory, named, (features, memory.initial_state(4)))
-    loss = task_loss(memory, m, after.memory, later)
+    loss = task_loss(memory, m, after.slots, later)
     return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
 
 

@@ -58,17 +58,10 @@ def test_write_by_hand():
     assert_close(memory, torch.tensor([[[3.25, 3.0], [1.0, 2.5]]]))
 
 
-def test_least_used_by_hand():
-    usage = torch.tensor([[2.0, 1.0, 1.0], [0.0, 0.5, 0.0]], requires_grad=True)
-    weights = functional.least_used(usage)
-    assert weights.tolist() == [[0, 1, 0], [1, 0, 0]]  # the first of equals
-    assert not weights.requires_grad
-
-
 def test_least_used_slots_by_hand():
     usage = torch.tensor([[2.0, 1.0, 0.5, 1.0]])
     assert functional.least_used_slots(usage, 3).tolist() == [[2, 1, 3]]
-    assert functional.least_used_slots(torch.zeros(2, 4), 4).tolist() == [[0, 1, 2, 3]] * 2
+    assert functional.least_used_slots(torch.zeros(2, 4), 4).tolist() == [[0, 1, 2, 3]] * 2  # the first of equals
 
 
 @FEW
@@ -78,11 +71,12 @@ def test_least_used_slots_are_those_that_writes_one_after_another_take(slots, ea
     count = data.draw(st.integers(1, slots))
     taken = []
     for _ in range(earlier + count):
-        weights = functional.least_used(usage)
-        taken.append(int(weights.argmax()))
+        first = int(functional.least_used_slots(usage, 1))
+        taken.append(first)
         if len(taken) == earlier + 1:
             at_once = functional.least_used_slots(usage, count)
-        usage = 0.99 * usage + weights
+        usage = 0.99 * usage
+        usage[0, first] += 1
     assert at_once.tolist() == [taken[earlier:]]
 
 
@@ -210,13 +204,13 @@ def test_examples_in_a_batch_do_not_touch():
 def test_refuses_sizes_that_do_not_fit():
     # Unwrapped: jaxtyping, on in these tests only, would refuse them first.
     address, read, write = (inspect.unwrap(f) for f in (functional.address, functional.read, functional.write))
-    with pytest.raises(InputError, match="the query has 3 features, the memory's slots 2; make them equal"):
+    with pytest.raises(InputError, match="got a query of 3 features for slots of 2; make them equal"):
         address(torch.zeros(1, 3), two_slots())
-    with pytest.raises(InputError, match="3 address weights came for a memory of 2 slots; give one weight a slot"):
+    with pytest.raises(InputError, match="got 3 address weights for a memory of 2 slots; give one weight per slot"):
         read(torch.zeros(1, 3), two_slots())
-    with pytest.raises(InputError, match=r"memory has 2 slots of 2 features, but 3 address weights and .* vector of 2"):
+    with pytest.raises(InputError, match=r"got 3 address weights and .* vector of 2 features; the memory has 2 slots"):
         write(two_slots(), torch.zeros(1, 3), torch.zeros(1, 2))
-    with pytest.raises(InputError, match=r"memory has 2 slots of 2 features, but 2 address weights and .* vector of 3"):
+    with pytest.raises(InputError, match=r"got 2 address weights and .* vector of 3 features; the memory has 2 slots"):
         write(two_slots(), torch.zeros(1, 2), torch.zeros(1, 3))
 
 

@@ -1,3 +1,5 @@
+import jaxtyping
+import numpy as np
 import pytest
 import torch
 
@@ -37,3 +39,54 @@ def test_labels_must_fit():
     images = torch.zeros(2, 2, 2, dtype=torch.uint8)
     with pytest.raises(InputError, match="from 0 to 1, but there are 1 class names"):
         ClassImages(images, torch.tensor([0, 1]), ("a",))
+
+
+def test_one_label_per_image_is_wanted():
+    with pytest.raises(InputError, match="got 2 images and 1 labels; give one label per image"):
+        ClassImages(torch.zeros(2, 2, 2, dtype=torch.uint8), torch.tensor([0]), ("a",))
+
+
+@pytest.fixture
+def as_users_run_it():
+    """Without the types being checked from outside, as they are in tests alone."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+LABELS = [1, 0, 1]
+
+
+@pytest.mark.parametrize("labels", [LABELS, tuple(LABELS), np.array(LABELS, ">i4"), np.array(LABELS, np.uint8),
+                                    torch.tensor(LABELS, dtype=torch.int32)])  # fmt: skip
+def test_arrays_and_lists_are_kept_as_tensors(labels):
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    pixels.flags.writeable = False
+    data = ClassImages(pixels[:, ::-1], labels, ["a", "b"])
+    assert torch.equal(data.images, torch.from_numpy(pixels[:, ::-1].copy()))
+    assert torch.equal(data.labels, torch.tensor(LABELS))
+    assert data.class_names == ("a", "b")
+    assert data.select([1]).labels.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "names", "message"),
+    [
+        (np.zeros((1, 2, 2)), [0], ("a",), r"got images \(1, 2, 2\) float64; bytes"),
+        (torch.zeros(1, 2, 2), [0], ("a",), r"got images \(1, 2, 2\) torch.float32; bytes"),
+        (np.zeros((1, 2, 2, 3), np.uint8), [0], ("a",), r"got images \(1, 2, 2, 3\)"),
+        ("x.png", [0], ("a",), r"got images 'x\.png'; bytes"),
+        (np.zeros((1, 2, 2), np.uint8), [0.0], ("a",), r"the labels hold 0\.0; one whole number per image"),
+        (np.zeros((1, 2, 2), np.uint8), [True], ("a",), "the labels hold True"),
+        (np.zeros((1, 2, 2), np.uint8), [10**30], ("a",), "beyond 64 bits"),
+        (np.zeros((1, 2, 2), np.uint8), "0", ("a",), "got labels='0'"),
+        (np.zeros((1, 2, 2), np.uint8), np.array([0.5]), ("a",), "labels of float64 on 1 axes"),
+        (np.zeros((1, 2, 2), np.uint8), np.array([[0]]), ("a",), "labels of int64 on 2 axes"),
+        (np.zeros((1, 2, 2), np.uint8), torch.tensor([True]), ("a",), r"labels of torch\.bool"),
+        (np.zeros((1, 2, 2), np.uint8), [0], "a", "got class_names='a'; a list of one text per class"),
+        (np.zeros((1, 2, 2), np.uint8), [0], [1], r"got class_names=\[1\]"),
+    ],
+)
+def test_what_are_no_images_labels_or_names_is_refused_in_words(images, labels, names, message, as_users_run_it):
+    with pytest.raises(InputError, match=message):
+        ClassImages(images, labels, names)

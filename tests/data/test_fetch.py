@@ -1,26 +1,96 @@
+import concurrent.futures
+import contextlib
 import hashlib
 import http.server
+import os
 import sys
 import threading
+import time
 from collections import Counter
 
 import pytest
 
 from fastslow.data import fetch
+from fastslow.data.fetch import download
 from fastslow.data.fetch.download import checksum_mismatch
-from fastslow.data.fetch.fetch import SOURCES, Source
+from fastslow.data.fetch.fetch import Source
+from fastslow.data.registry import DATA, DataSource
 from fastslow.errors import InputError
 
 CONTENT = bytes(range(256)) * 1000
 FILE = "a.bin"
 
 
+def _send_on(to):
+    def answer(handler):
+        handler.send_response(302)
+        handler.send_header("Location", to(handler.server))
+        handler.end_headers()
+
+    return answer
+
+
+def _huge(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(CONTENT) + 1))
+    handler.end_headers()
+
+
+def _endless(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        for _ in range(100):
+            handler.wfile.write(CONTENT)
+
+
+def _slow(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(CONTENT)))
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        for i in range(200):
+            handler.wfile.write(CONTENT[i : i + 1])
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+
+def _held(handler):
+    """The first half, and the rest when it is allowed."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(CONTENT)))
+    handler.end_headers()
+    handler.wfile.write(CONTENT[: len(CONTENT) // 2])
+    handler.wfile.flush()
+    handler.server.half_sent.set()
+    assert handler.server.go_on.wait(20)
+    handler.wfile.write(CONTENT[len(CONTENT) // 2 :])
+
+
+HOSTILE = {
+    "held": _held,
+    "huge": _huge,
+    "endless": _endless,
+    "slow": _slow,
+    "file": _send_on(lambda _server: "file:///etc/hostname"),
+    "ftp": _send_on(lambda _server: "ftp://127.0.0.1/a.bin"),
+    "moved": _send_on(lambda server: f"{server.url}/good/{FILE}"),
+}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
-    """/good, /bad (wrong content), /cut (half of it, once), /plain (no ranges), /stuck (no byte)."""
+    """/good, /bad (wrong content), /cut (half of it, once), /plain (no ranges), /stuck (no byte).
+
+    And /huge (announces too much), /endless (announces nothing and sends too much), /slow (a byte at a time),
+    /held (waits after one half), /file and /ftp (sent on to addresses of these kinds), /moved (sent on to /good).
+    """
 
     def do_GET(self):
         server, mirror = self.server, self.path.split("/")[1]
         server.requests.append((mirror, self.headers.get("Range")))
+        if mirror in HOSTILE:
+            HOSTILE[mirror](self)
+            return
         if mirror not in ("good", "bad", "cut", "plain", "stuck") or not self.path.endswith(FILE):
             self.send_error(404)
             return
@@ -50,10 +120,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     digests = {"md5": hashlib.md5(CONTENT).hexdigest(), "sha256": hashlib.sha256(CONTENT).hexdigest()}
-    monkeypatch.setitem(SOURCES, "toy", Source(mirrors=(), checksums={FILE: digests}))
+    source = Source(mirrors=(), sizes={FILE: len(CONTENT)}, checksums={FILE: digests})
+    monkeypatch.setitem(DATA, "toy", DataSource("a toy", load=None, splits={}, files=source))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.requests = []
+        running.half_sent, running.go_on = threading.Event(), threading.Event()
         running.url = f"http://127.0.0.1:{running.server_port}"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -94,6 +166,31 @@ def test_a_wrong_file_is_replaced_only_by_a_right_one(server, tmp_path):
     assert path.read_bytes() == b"truncated"
     fetch_toy(server, tmp_path, "good")
     assert path.read_bytes() == CONTENT
+
+
+def test_a_second_download_at_once_is_refused_and_spoils_nothing(server, tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(fetch_toy, server, tmp_path, "held")
+        try:
+            assert server.half_sent.wait(20)
+            with pytest.raises(InputError, match=r"toy is in use by process \d+ .*; wait for its end"):
+                fetch_toy(server, tmp_path, "good")
+        finally:
+            server.go_on.set()
+        assert first.result(20)[0].read_bytes() == CONTENT
+    assert server.requests == [("held", None)]
+    assert names(tmp_path) == [FILE]
+
+
+def test_a_download_is_on_the_disk_before_it_has_its_name(server, tmp_path, monkeypatch):
+    flushed = []
+
+    def flush(descriptor):
+        flushed.append((os.fstat(descriptor).st_size, names(tmp_path)))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    fetch_toy(server, tmp_path, "good")
+    assert flushed == [(len(CONTENT), [".claim", f"{FILE}.part"])]
 
 
 def test_a_cut_transfer_is_resumed(server, tmp_path):
@@ -164,6 +261,52 @@ def test_no_server_at_all(server, tmp_path):
         fetch("toy", tmp_path, mirrors=["nonsense"])
 
 
+@pytest.mark.parametrize("mirror", ["huge", "endless"])
+def test_no_more_bytes_are_taken_than_the_file_has(server, tmp_path, mirror):
+    with pytest.raises(InputError, match=r"256001 bytes were announced|more than the 256000 bytes of the file"):
+        fetch_toy(server, tmp_path, mirror)
+    parts = list((tmp_path / "toy").iterdir())
+    assert sum(part.stat().st_size for part in parts) <= len(CONTENT)
+    assert fetch_toy(server, tmp_path, mirror, "good")[0].read_bytes() == CONTENT
+
+
+def test_a_server_that_drips_is_given_up_and_another_goes_on_from_there(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(download, "_LEAST_RATE", 1e9)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"too slow: only \d+ of 256000 bytes"):
+        fetch_toy(server, tmp_path, "slow")
+    assert time.monotonic() - began < 3
+    kept = (tmp_path / "toy" / f"{FILE}.part").stat().st_size
+    assert 0 < kept < 200
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp"])
+def test_only_the_web_is_fetched_from_also_where_a_server_sends_us_on(server, tmp_path, scheme):
+    with pytest.raises(InputError, match=r"Redirection to url|unknown url type|not allowed"):
+        fetch_toy(server, tmp_path, scheme)
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / FILE).write_bytes(CONTENT)
+    with pytest.raises(InputError, match="unknown url type"):
+        fetch("toy", tmp_path, mirrors=[f"{scheme}://{secret}"])
+    assert names(tmp_path) == []
+
+
+def test_a_file_that_has_moved_is_followed(server, tmp_path):
+    assert fetch_toy(server, tmp_path, "moved")[0].read_bytes() == CONTENT
+
+
+def test_a_folder_may_be_given_as_text(server, tmp_path):
+    assert fetch("toy", str(tmp_path), mirrors=[f"{server.url}/good"]) == (tmp_path / "toy" / FILE,)
+
+
+def test_data_that_need_no_download_say_so(tmp_path):
+    with pytest.raises(InputError, match="glyphs needs no download"):
+        fetch("glyphs", tmp_path)
+
+
 def test_a_folder_that_cannot_be_written_to(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write to .*choose another folder"):
@@ -195,8 +338,9 @@ def test_every_algorithm_must_agree(tmp_path):
 
 def test_public_sources_are_well_formed():
     for name, files in (("omniglot", 2), ("mnist", 4)):
-        source = SOURCES[name]
+        source = DATA[name].files
         assert len(source.checksums) == files
+        assert source.sizes.keys() == source.checksums.keys()
         assert len(source.mirrors) >= 2
         assert all(mirror.startswith("https://") for mirror in source.mirrors)
         for checksums in source.checksums.values():

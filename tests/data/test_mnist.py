@@ -1,5 +1,7 @@
 import gzip
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from fastslow.data import load_mnist
 from fastslow.data.images.mnist import read_idx
 from fastslow.errors import InputError
 
-REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+REAL_DATA = Path(os.environ.get("FASTSLOW_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -42,7 +44,7 @@ def test_missing_file_says_where_and_what_to_do(tmp_path):
 
 
 def test_unknown_part(tmp_path):
-    with pytest.raises(InputError, match="no part 'validation'; choose train or test"):
+    with pytest.raises(InputError, match="no part 'validation'; choose train or test, or all"):
         load_mnist(tmp_path, "validation")
 
 
@@ -80,7 +82,56 @@ def test_bad_files_are_named(tmp_path, kind):
     assert "fastslow data fetch mnist" in str(caught.value)
 
 
-@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data is not here")
+def test_all_digits_are_those_for_training_then_those_for_test(tmp_path):
+    write_part(tmp_path, "train", IMAGES, LABELS)
+    write_part(tmp_path, "t10k", IMAGES[:2] + 100, LABELS[1:])
+    data = load_mnist(str(tmp_path), "all")
+    np.testing.assert_array_equal(data.images.numpy(), np.concatenate([IMAGES, IMAGES[:2] + 100]))
+    assert data.labels.tolist() == [7, 0, 9, 0, 9]
+
+
+def test_parts_of_different_sizes_do_not_belong_together(tmp_path):
+    write_part(tmp_path, "train", IMAGES, LABELS)
+    write_part(tmp_path, "t10k", IMAGES[:, :3], LABELS)
+    with pytest.raises(InputError, match=r"different sizes, \(4, 5\) and \(3, 5\)"):
+        load_mnist(tmp_path, "all")
+
+
+def announcing(*sizes: int, num_values: int) -> bytes:
+    return bytes((0, 0, 8, len(sizes))) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(num_values)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (announcing(2**32 - 1, 2**32 - 1, 2**32 - 1, num_values=0), "1 to 67108864 were expected"),
+        (announcing(2**26, 1, 2, num_values=9), r"announces \(67108864, 1, 2\) values"),
+        (announcing(0, 2**31, 2**31, num_values=0), "1 to 67108864 were expected"),
+        (announcing(1, 2, 3, num_values=2**26), "announces 6 values, but holds more"),
+    ],
+)
+def test_a_file_that_announces_or_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path, content, message):
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(content))
+    del content
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=message):
+            read_idx(path, num_axes=3)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_packed_file_far_larger_than_mnists_is_not_read(tmp_path):
+    path = tmp_path / "x.gz"
+    with path.open("wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(InputError, match="has 67108865 bytes, more than 67108864"):
+        read_idx(path, num_axes=3)
+
+
+@pytest.mark.skipif(not (REAL_DATA / "mnist").is_dir(), reason="the real data is not here")
 def test_real_data():
     assert load_mnist(REAL_DATA, "train").images.shape == (60_000, 28, 28)
     test = load_mnist(REAL_DATA, "test")

@@ -1,56 +1,34 @@
-import io
+import contextlib
 import os
+import struct
 import sys
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from fastslow.data import load_omniglot, omniglot_split
+from fastslow.data import load_omniglot as load_all
+from fastslow.data import load_source, omniglot_split
 from fastslow.data.images import omniglot as omniglot_module
+from fastslow.data.images import resize
 from fastslow.errors import InputError
+from omniglot_sample import CHARACTERS, members, picture, write_zips
 
-REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-CHARACTERS = {
-    "images_background": ("Greek/character01", "Greek/character02", "Hebrew/character01"),
-    "images_evaluation": ("Angelic/character01", "ULOG/character01"),
-}
+REAL_DATA = Path(os.environ.get("FASTSLOW_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+
+
+def load_omniglot(folder):
+    """A few characters: an excerpt, which has to be asked for."""
+    return load_all(folder, complete=False)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTSLOW_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-def picture(corner: int) -> bytes:
-    """White paper, 105 x 105, 1 bit, with a black square in one of the four corners."""
-    pixels = np.ones((105, 105), dtype=bool)
-    pixels[60 * (corner // 2) :, 60 * (corner % 2) :][:45, :45] = False
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def members(part: str) -> dict[str, bytes]:
-    """Two drawings a character, the last character first."""
-    names = [f"{part}/{name}/{n:04}_{d:02}.png" for n, name in enumerate(CHARACTERS[part]) for d in (1, 2)]
-    return {name: picture(i % 4) for i, name in reversed(list(enumerate(names)))}
-
-
-def write_zips(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in CHARACTERS:
-        with zipfile.ZipFile(folder / f"{part}.zip", "w") as archive:
-            archive.mkdir(f"{part}/")
-            archive.writestr(f"__MACOSX/{part}/Greek/character01/._0001_01.png", b"x")
-            archive.writestr(f"{part}/Greek/character01/._0001_01.png", b"x")
-            archive.writestr(f"{part}/readme.txt", b"x")
-            for name, content in members(part).items():
-                archive.writestr(name, content)
 
 
 def write_folders(folder: Path) -> None:
@@ -77,14 +55,14 @@ def test_zips_and_folders_in_both_places(tmp_path, write, sub_folder):
 def test_the_cache_is_used_and_follows_its_source(tmp_path, cache, monkeypatch):
     write_zips(tmp_path)
     first = load_omniglot(tmp_path)
-    assert len(list(cache.glob("omniglot-*.npz"))) == 1
+    assert len(list(cache.glob("omniglot-*.pixels"))) == 1
     with monkeypatch.context() as patch:
         patch.setattr(omniglot_module, "_decode_all", None)
         assert torch.equal(load_omniglot(tmp_path).images, first.images)
     with zipfile.ZipFile(tmp_path / "images_evaluation.zip", "a") as archive:
         archive.writestr("images_evaluation/ULOG/character02/0009_01.png", picture(0))
     assert load_omniglot(tmp_path).images.shape == (11, 28, 28)
-    assert len(list(cache.glob("omniglot-*.npz"))) == 2
+    assert len(list(cache.glob("omniglot-*.pixels"))) == 2
 
 
 def test_a_terminal_gets_a_bar(tmp_path, cache, monkeypatch, capsys):
@@ -170,6 +148,139 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         load_omniglot(tmp_path)
 
 
+def write_zip(path, contents):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
+def write_complete(folder, monkeypatch, missing=(), extra=()):
+    """Data that are complete for an Omniglot of 5 characters of 2 drawings."""
+    monkeypatch.setattr(omniglot_module, "_NUM_CHARACTERS", 5)
+    monkeypatch.setattr(omniglot_module, "_DRAWINGS", 2)
+    for part in CHARACTERS:
+        contents = {name: content for name, content in members(part).items() if name not in missing}
+        contents |= {name: picture(0) for name in extra if name.startswith(part)}
+        write_zip(folder / f"{part}.zip", contents)
+
+
+def test_complete_data_are_taken(tmp_path, monkeypatch):
+    write_complete(tmp_path, monkeypatch)
+    assert load_all(tmp_path).num_classes == 5
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "message"),
+    [
+        (
+            ["images_evaluation/ULOG/character01/0001_02.png"],
+            [],
+            "images_evaluation/ULOG/character01 has 1 pictures, 2",
+        ),
+        (
+            [],
+            ["images_background/Greek/character02/9.png"],
+            "images_background/Greek/character02 has 3 pictures, 2 were",
+        ),
+        (
+            [f"images_evaluation/ULOG/character01/0001_0{i}.png" for i in (1, 2)],
+            [],
+            "got 4 Omniglot characters, 5 were expected",
+        ),
+    ],
+)
+def test_incomplete_data_are_refused_and_the_first_character_named(tmp_path, monkeypatch, missing, extra, message):
+    write_complete(tmp_path, monkeypatch, missing, extra)
+    with pytest.raises(InputError, match=f"{message}.*fetch it again"):
+        load_all(tmp_path)
+    with pytest.raises(InputError, match=message):
+        load_source("omniglot", data_dir=tmp_path)
+
+
+def test_an_excerpt_is_refused_unless_asked_for(tmp_path):
+    write_zips(tmp_path)
+    with pytest.raises(InputError, match="character01 has 2 pictures, 20 were expected"):
+        load_all(tmp_path)
+
+
+def test_the_folder_may_be_given_as_text_and_the_size_chosen(tmp_path):
+    write_zips(tmp_path)
+    whole = load_all(str(tmp_path), 105, complete=False).images
+    assert whole.shape == (10, 105, 105)
+    assert set(whole.unique().tolist()) == {0, 255}
+    assert load_all(str(tmp_path), complete=False).images.shape == (10, 28, 28)
+    for size in (0, 106):
+        with pytest.raises(InputError, match=f"image_size is {size}"):
+            load_all(tmp_path, size)
+
+
+@contextlib.contextmanager
+def little_memory():
+    """What goes on in here takes less than 16 MiB."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def png(width: int, height: int, data: bytes = b"") -> bytes:
+    """A PNG that announces these sizes, 1 bit grey."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 105 105\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (png(9000, 9000, zlib.compress(bytes(10**6))), "9000 x 9000 pixels; 105 x 105 were expected"),
+        (png(104, 105, zlib.compress(bytes(14 * 105))), "104 x 105 pixels"),
+        (png(105, 105, b"no zlib"), "not a readable picture"),
+        (EPS, "not a readable picture .*cannot identify image file"),
+    ],
+)
+def test_a_hostile_picture_is_named_and_not_unpacked(tmp_path, content, message):
+    write_zips(tmp_path)
+    with zipfile.ZipFile(tmp_path / "images_background.zip", "a") as archive:
+        archive.writestr("images_background/Greek/character03/0100_01.png", content)
+    with little_memory(), pytest.raises(InputError, match=f"0100_01.*{message}"):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_member_that_unpacks_to_much_is_refused_before_it_does(tmp_path, compression):
+    write_zips(tmp_path)
+    with zipfile.ZipFile(tmp_path / "images_background.zip", "a", compression) as archive:
+        archive.writestr("images_background/Greek/character03/0100_01.png", bytes(2**24))
+    message = r"background\.zip: .*0100_01\.png (has 16777216 bytes|is packed in a way)"
+    with little_memory(), pytest.raises(InputError, match=message):
+        load_omniglot(tmp_path)
+
+
+def test_more_pictures_than_fit_in_memory_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    write_zips(tmp_path)
+    monkeypatch.setattr(resize, "_MAX_BYTES", 10 * 28**2 - 1)
+    monkeypatch.setattr(omniglot_module, "_decode_all", None)
+    with pytest.raises(InputError, match="10 images fit in memory up to 27 pixels"):
+        load_omniglot(tmp_path)
+
+
+def test_a_zip_far_larger_than_omniglots_is_not_read(tmp_path):
+    write_zips(tmp_path)
+    with (tmp_path / "images_evaluation.zip").open("r+b") as file:
+        file.truncate(2**25 + 1)
+    with pytest.raises(InputError, match=r"evaluation\.zip has 33554433 bytes, over 33554432"):
+        load_omniglot(tmp_path)
+
+
 def test_lake_split_goes_by_part_and_alphabet(tmp_path):
     write_zips(tmp_path)
     split = omniglot_split(load_omniglot(tmp_path).class_names, "lake")
@@ -178,7 +289,7 @@ def test_lake_split_goes_by_part_and_alphabet(tmp_path):
 
 def test_split_refusals():
     names = [f"images_background/Greek/character{i:02}" for i in range(1, 25)]
-    with pytest.raises(InputError, match="needs all 1623 Omniglot characters, but 24 classes came"):
+    with pytest.raises(InputError, match="needs all 1623 Omniglot characters, got 24 classes"):
         omniglot_split(names, "vinyals")
     with pytest.raises(InputError, match="no Omniglot split 'random'; choose vinyals or lake"):
         omniglot_split(names, "random")
@@ -187,9 +298,9 @@ def test_split_refusals():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data is not here")
+@pytest.mark.skipif(not (REAL_DATA / "omniglot").is_dir(), reason="the real data is not here")
 def test_real_data():
-    data = load_omniglot(REAL_DATA)
+    data = load_all(REAL_DATA)
     assert data.num_classes == 1623
     assert data.images.shape == (32_460, 28, 28)
     assert (data.labels.bincount() == 20).all()

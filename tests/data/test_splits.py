@@ -25,11 +25,11 @@ def test_checksum_does_not_depend_on_numbering_but_on_content():
 
 
 def test_parts_are_checked():
-    with pytest.raises(InputError, match="class a comes twice"):
+    with pytest.raises(InputError, match="class 'a' is listed twice"):
         make_split("s", ["a", "b"], train=[0], validation=[], test=[0])
     with pytest.raises(InputError, match="class 2 in test, but there are 2 classes"):
         make_split("s", ["a", "b"], train=[0], validation=[], test=[2])
-    with pytest.raises(InputError, match="'a' comes more than once"):
+    with pytest.raises(InputError, match="'a' is there more than once"):
         make_split("s", ["a", "a"], train=[0], validation=[], test=[1])
 
 
@@ -52,8 +52,42 @@ def test_random_split_goes_by_names_not_numbers():
 def test_an_empty_part_must_be_asked_for():
     assert random_split(NAMES, seed=0, fractions=(0.8, 0.0, 0.2)).validation == ()
     assert len(random_split(NAMES, seed=0, fractions=(1.0, 0.0, 0.0)).train) == 20
-    with pytest.raises(InputError, match="leave none for validation"):
-        random_split(NAMES[:3], seed=0)
+    assert len(random_split(NAMES, seed=0, fractions=(0.98, 0.02, 0.0)).validation) == 0
+
+
+@pytest.mark.parametrize("num", range(10))
+def test_of_few_classes_none_is_held_out_and_the_split_says_so(num):
+    split = random_split(NAMES[:num], seed=3)
+    assert (split.train, split.validation, split.test) == (tuple(range(num)), (), ())
+    assert split.name == "nothing-held-out"
+
+
+def test_ten_classes_are_divided_as_ever():
+    split = random_split(NAMES[:10], seed=0)
+    assert (split.train, split.validation, split.test) == ((0, 1, 2, 3, 4, 5, 9), (7,), (6, 8))
+    assert split.name == "random-0-0.7-0.1-0.2"
+    assert split.sha256 == "399731b49e1eb55d5da3b73412d3235106f4b4da5de723c2eb5045ad1922dcab"
+
+
+def test_a_part_is_found_by_its_name():
+    split = make_split("s", NAMES, train=[3, 1], validation=[5], test=[4, 0])
+    assert split.part("train") == (3, 1)
+    assert split.part("validation") == (5,)
+    assert split.part("test") == (4, 0)
+    assert split.part("all") == (0, 1, 3, 4, 5)
+
+
+def test_an_empty_part_is_refused_where_it_is_asked_for_and_the_others_named():
+    split = random_split(NAMES[:5], seed=0)
+    assert split.part("all") == split.part("train") == (0, 1, 2, 3, 4)
+    with pytest.raises(InputError, match=r"no classes for test, only for train \(5\); .*`--part all`"):
+        split.part("test")
+    with pytest.raises(InputError, match=r"no classes for validation, only for train \(2\) and test \(1\)"):
+        make_split("s", NAMES, train=[0, 1], validation=[], test=[2]).part("validation")
+    with pytest.raises(InputError, match="only for nothing"):
+        make_split("s", [], train=[], validation=[], test=[]).part("all")
+    with pytest.raises(InputError, match="got part='tests'; choose from"):
+        split.part("tests")
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.2, -0.4, 0.2), (0.3, 0.3, 0.3)])
@@ -63,5 +97,5 @@ def test_fractions_are_checked(fractions):
 
 
 def test_repeated_names_are_refused():
-    with pytest.raises(InputError, match="'a' comes more than once"):
+    with pytest.raises(InputError, match="'a' is there more than once"):
         random_split(["a", "b", "a"], seed=0)

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import doctest
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+import fastslow.estimators.fewshot
 from fastslow import FewShotClassifier, load_model, load_pretrained
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
+from fastslow.methods import build_method
+from fastslow.methods.config import preset
+from fastslow.methods.files import TrainedModel
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +24,26 @@ def glyphs():
     return make_glyphs(num_classes=5, per_class=6, seed=77).images.reshape(5, 6, 28, 28).numpy()
 
 
+@pytest.fixture(scope="module")
+def trained():
+    return load_model("pretrained:omniglot-5w1s")
+
+
+@pytest.fixture(scope="module")
+def shared(trained):
+    return FewShotClassifier(trained)
+
+
 @pytest.fixture
-def model():
-    return load_pretrained("omniglot-5w1s")
+def model(shared):
+    """One classifier for all tests, as new."""
+    shared.reset()
+    return shared.to("cpu")
+
+
+@pytest.fixture(scope="module")
+def clean_answers(trained, glyphs):
+    return FewShotClassifier(trained).learn(glyphs[:, 0], NAMES).decision_function(glyphs[:, 1])
 
 
 NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
@@ -73,7 +99,7 @@ def test_more_examples_than_the_memory_holds_are_refused_before_one_is_forgotten
     assert model.max_examples == 32
     model.learn(glyphs.reshape(30, 28, 28), np.repeat(NAMES, 6))
     before = model.decision_function(glyphs[:, 0])
-    with pytest.raises(InputError, match=r"33 examples would have been learned; this model's memory holds 32"):
+    with pytest.raises(InputError, match=r"got 33 examples in a task; this model's memory holds 32"):
         model.learn(glyphs[:3, 0], NAMES[:3])
     np.testing.assert_array_equal(model.decision_function(glyphs[:, 0]), before)
     model.learn(glyphs[:2, 0], NAMES[:2])
@@ -82,12 +108,18 @@ def test_more_examples_than_the_memory_holds_are_refused_before_one_is_forgotten
     model.learn(glyphs[:3, 0], NAMES[:3])
 
 
-def test_only_models_that_learned_to_learn(glyphs):
-    trained = load_model("pretrained:omniglot-5w1s")
-    with pytest.raises(InputError, match="a model of method 'nmn' came"):
-        FewShotClassifier(trained._replace(method="nmn"))
-    FewShotClassifier(trained).learn(glyphs[:, 0], NAMES)
-    assert any(parameter.requires_grad for parameter in trained.learner.parameters())  # a copy is frozen, not this
+def test_a_classifier_is_a_copy_frozen_for_itself(trained, glyphs):
+    classifier = FewShotClassifier(trained).learn(glyphs[:, 0], NAMES)
+    assert not any(parameter.requires_grad for parameter in classifier.method.parameters())
+    assert all(parameter.requires_grad for parameter in trained.method.parameters())
+
+
+def test_any_method_learns(glyphs):
+    torch.manual_seed(0)
+    prototypes = build_method(preset("default", method="protonet"))
+    model = FewShotClassifier(TrainedModel(prototypes, preset("default", method="protonet"), {}))
+    assert model.learn(glyphs[:, 0], NAMES).predict(glyphs[:, 0]) == NAMES
+    assert model.max_examples is None
 
 
 def test_labels_that_are_none(model, glyphs):
@@ -110,18 +142,22 @@ def test_reset_forgets(model, glyphs):
 
 def test_learning_runs_no_autograd(model, glyphs):
     model.learn(glyphs[:, 0], NAMES)
-    assert not model.state.memory.memory.requires_grad
-    assert all(parameter.grad is None for parameter in model.learner.parameters())
+    assert not model.state.slots.requires_grad
+    assert all(parameter.grad is None for parameter in model.method.parameters())
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((5, 20, 20)), r"images of shape \(5, 20, 20\) came; \(examples, 28, 28\) was expected"),
-        (np.zeros((28, 28)), r"images of shape \(28, 28\) came"),
+        (np.zeros((5, 20, 20)), r"images of shape \(5, 20, 20\); \(examples, 28, 28\) was expected"),
+        (np.zeros((28, 28)), r"images of shape \(28, 28\);"),
         (np.zeros((0, 28, 28)), "at least one"),
         (np.full((5, 28, 28), np.nan), "NaN or infinity"),
-        (np.full((5, 28, 28), 7.0), r"run from 7 to 7; floats in \[0, 1\]"),
+        (np.full((5, 28, 28), 7.0), r"images\[0\] is blank"),
+        (np.linspace(-1, 1, 5 * 784).reshape(5, 28, 28), r"images\[0\] has values from -1 to -0\.\d+; expected 0 to 1"),
+        (np.linspace(0, 1e6, 5 * 784).reshape(5, 28, 28), r"images\[0\] has values from 0 to 2e\+05; expected 0 to 1"),
+        (np.zeros((5, 1, 28, 28)), r"got images of shape \(5, 1, 28, 28\)"),
+        ([np.zeros((28, 28)), np.zeros((20, 20))], "images cannot be made an array"),
     ],
 )
 def test_wrong_images_are_refused_and_nothing_is_learned(model, images, message):
@@ -131,9 +167,202 @@ def test_wrong_images_are_refused_and_nothing_is_learned(model, images, message)
 
 
 def test_wrong_labels_are_refused_and_nothing_is_learned(model, glyphs):
-    with pytest.raises(InputError, match="5 images came with 4 labels"):
+    with pytest.raises(InputError, match="got 5 images and 4 labels; give one label per image"):
         model.learn(glyphs[:, 0], NAMES[:4])
     model.learn(glyphs[:, 0], NAMES)
     with pytest.raises(InputError, match="that would make 6 classes; this model tells 5 apart"):
         model.learn(glyphs[:1, 0], ["zeta"])
     assert model.classes == tuple(NAMES)
+
+
+def test_the_example_is_true():
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner()
+    for test in finder.find(FewShotClassifier, "FewShotClassifier", globs={}):
+        runner.run(test)
+    results = runner.summarize(verbose=False)
+    assert (results.attempted, results.failed) == (5, 0)
+
+
+@pytest.mark.parametrize("labels", ["ka", b"ka", {"k", "a"}, {"k": 1, "a": 2}], ids=type)
+def test_labels_without_order_or_in_one_string_are_refused(model, glyphs, labels):
+    with pytest.raises(InputError, match="give a list, one label per image"):
+        model.learn(glyphs[:2, 0], labels)
+    assert model.classes == ()
+
+
+@pytest.mark.parametrize(
+    "label", [math.nan, np.float32("nan"), torch.tensor(math.nan), np.datetime64("NaT"), ("a", math.nan)], ids=repr
+)
+def test_labels_unequal_to_themselves_are_refused(model, glyphs, label):
+    with pytest.raises(InputError, match="does not equal itself"):
+        model.learn(glyphs[:2, 0], ["a", label])
+    assert model.classes == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (1, 1.0), (np.int32(0), np.bool_(False)), (("a", 1), ("a", 1.0)), (2.0, 2)], ids=repr
+)
+def test_equal_labels_of_different_types_are_refused_at_once_and_later(model, glyphs, one, other):
+    with pytest.raises(InputError, match="equal but of different type"):
+        model.learn(glyphs[:2, 0], [one, other])
+    model.learn(glyphs[:1, 0], [one])
+    with pytest.raises(InputError, match="equal but of different type"):
+        model.learn(glyphs[:1, 0], [other])
+    assert len(model.classes) == 1
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([3, 1], np.int32),
+        np.array([3, 1], ">i8"),
+        torch.tensor([3, 1], dtype=torch.int32),
+        iter([3, 1]),
+        (3, 1),
+    ],
+    ids=type,
+)
+def test_labels_of_any_kind_are_plain_numbers(model, glyphs, labels):
+    assert model.learn(glyphs[:2, 0], labels).classes == (3, 1)
+    assert [type(label) for label in model.predict(glyphs[:2, 1])] == [int, int]
+
+
+def test_numpy_text_is_text(model, glyphs):
+    model.learn(glyphs[:2, 0], np.array(["k", "a"]))
+    assert [type(label) for label in model.classes] == [str, str]
+
+
+def ways_in(glyphs: np.ndarray) -> dict[str, object]:
+    unit = glyphs / 255
+    clear = np.zeros((*glyphs.shape, 4), np.uint8)
+    clear[..., 3] = glyphs
+    return {
+        "dark on white": 255 - glyphs,
+        "floats": unit,
+        "halves": torch.from_numpy(unit).half(),
+        "16-bit brain floats": torch.from_numpy(unit).bfloat16(),
+        "floats to 255": glyphs.astype(float),
+        "whole numbers": glyphs.astype(np.int64),
+        "a list": glyphs.tolist(),
+        "16 bits": glyphs.astype(np.uint16) * 257,
+        "big-endian": (glyphs.astype(np.uint16) * 257).astype(">u2"),
+        "big-endian floats": unit.astype(">f8"),
+        "turned about": glyphs.transpose(2, 1, 0).copy().transpose(2, 1, 0),
+        "RGB": np.repeat(glyphs[..., None], 3, -1),
+        "one channel": glyphs[..., None],
+        "RGBA inverted": np.concatenate(
+            [np.repeat(255 - glyphs[..., None], 3, -1), np.full_like(clear[..., :1], 255)], -1
+        ),
+        "black ink on clear paper": clear,
+        "white ink on clear paper": clear | np.array([255, 255, 255, 0], np.uint8),
+        "pale pencil": (240 - 40 * unit).round().astype(np.uint8),
+        "grey paper": (128 + 127 * unit).round().astype(np.uint8),
+    }
+
+
+@pytest.mark.parametrize("name", list(ways_in(np.zeros((1, 28, 28), np.uint8))))
+def test_every_way_in_gives_the_same_answers(model, glyphs, clean_answers, name):
+    answers = model.learn(ways_in(glyphs[:, 0])[name], NAMES).decision_function(ways_in(glyphs[:, 1])[name])
+    assert np.abs(answers - clean_answers).max() < 0.1 * np.ptp(clean_answers)
+
+
+def test_clean_drawings_reach_the_encoder_unchanged(model, glyphs):
+    images = glyphs.reshape(-1, 28, 28)
+    expected = torch.from_numpy(images).unsqueeze(1).float() / 255
+    assert torch.equal(model._checked(images), expected)
+    assert torch.equal(model._checked(expected.squeeze(1)), expected)
+
+
+def test_small_drawings_on_pages_of_any_size_are_cropped_to(glyphs):
+    pages = np.full((5, 6, 150, 200), 255, np.uint8)
+    pages[:, :, 100:128, 20:48] = 255 - glyphs
+    model = load_pretrained("omniglot-5w1s", crop=True).learn(pages[:, 0], NAMES)
+    predicted = model.predict(pages[:, 1:].reshape(-1, 150, 200))
+    assert np.mean([p == name for p, name in zip(predicted, np.repeat(NAMES, 5), strict=True)]) >= 0.9
+
+
+def test_ink_can_be_said_and_the_preparation_switched_off(glyphs):
+    as_is = load_pretrained("omniglot-5w1s", ink="as_is")
+    assert torch.equal(as_is._checked(255 - glyphs[:, 0]), torch.from_numpy(255 - glyphs[:, 0]).unsqueeze(1) / 255)
+    dark = load_pretrained("omniglot-5w1s", ink="dark")
+    torch.testing.assert_close(dark._checked(255 - glyphs[:, 0]), as_is._checked(glyphs[:, 0]))
+    with pytest.raises(InputError, match=r"images\[0\] is blank: no dark ink"):
+        dark.learn(glyphs[:, 0], NAMES)
+    with pytest.raises(InputError, match="crop=True with ink='as_is'"):
+        load_pretrained("omniglot-5w1s", ink="as_is", crop=True)
+
+
+def test_a_blank_image_is_named_and_nothing_is_learned(model, glyphs):
+    images = glyphs[:, 0].copy()
+    images[3] = 0
+    with pytest.raises(InputError, match=r"images\[3\] is blank"):
+        model.learn(images, NAMES)
+    assert model.classes == ()
+
+
+def test_it_moves_with_all_that_it_has_learned(model, glyphs):
+    model.learn(glyphs[:2, 0], NAMES[:2])
+    answers = model.decision_function(glyphs[:, 1])
+    assert model.to("cpu") is model
+    assert model.to(torch.device("cpu")).device == torch.device("cpu")
+    np.testing.assert_array_equal(model.decision_function(glyphs[:, 1]), answers)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
+def test_a_graphics_card_gives_the_same_answers(model, glyphs):
+    answers = model.learn(glyphs[:, 0], NAMES).decision_function(glyphs[:, 1])
+    moved = model.to("cuda")
+    assert moved.state.slots.is_cuda
+    np.testing.assert_allclose(moved.decision_function(glyphs[:, 1]), answers, atol=1e-2)
+    fresh = load_pretrained("omniglot-5w1s", device="cuda").learn(glyphs[:, 0], NAMES)
+    assert fresh.predict(glyphs[:, 1]) == NAMES
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "mps"])
+def test_a_device_that_torch_lacks_is_refused_in_words(model, glyphs, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match=f"got device='{device}', but torch finds 0"):
+        load_pretrained("omniglot-5w1s", device=device)
+    with pytest.raises(InputError, match="use 'cpu'"):
+        model.to(device)
+    assert model.learn(glyphs[:, 0], NAMES).predict(glyphs[:1, 1]) == NAMES[:1]
+
+
+@pytest.mark.parametrize("device", ["cpu:1", "meta", "tpu", "", "gpu"])
+def test_what_is_no_device_is_refused_in_words(model, device):
+    with pytest.raises(InputError, match=f"got device='{device}'"):
+        model.to(device)
+
+
+def test_torchs_default_type_and_device_change_nothing(model, glyphs):
+    answers = model.learn(glyphs[:, 0], NAMES).decision_function(glyphs[:, 1])
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        other = load_pretrained("omniglot-5w1s").learn(glyphs[:, 0], NAMES).decision_function(glyphs[:, 1])
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert other.dtype == np.float32
+    np.testing.assert_array_equal(other, answers)
+
+
+def test_loading_leaves_torchs_random_stream_where_it_was():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_pretrained("omniglot-5w1s")
+    assert torch.equal(torch.rand(3), expected)
+
+
+@given(labels=st.lists(st.one_of(st.integers(), st.booleans(), st.floats(), st.text(), st.none()), min_size=1))
+def test_labels_taken_are_never_confused(labels):
+    """What passes the checks makes a dictionary from which each label comes back as it was."""
+    try:
+        checked = fastslow.estimators.fewshot.checked_labels(labels)
+        fastslow.estimators.fewshot.refuse_mixed(checked)
+    except InputError:
+        return
+    places = {label: label for label in reversed(checked)}
+    assert [(type(places[label]), places[label]) for label in labels] == [(type(label), label) for label in labels]

@@ -1,11 +1,23 @@
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from fastslow.methods.protonet import PrototypeClassifier, pair_loss, prototype_logits
+from fastslow.core.encoders import ConvEncoder, ImageEncoder
+from fastslow.methods.base import pair_loss
+from fastslow.methods.protonet import PrototypicalNetwork
+
+
+def make(num_classes, dim=5):
+    """Prototypes of features of a size, at sharpness 1."""
+    encoder = ImageEncoder(ConvEncoder(channels=(dim,), image_size=2), None)
+    torch.nn.init.zeros_(encoder.log_sharpness)
+    return PrototypicalNetwork(encoder=encoder, num_classes=num_classes)
+
+
+def prototype_logits(support, labels, query, *, n_way):
+    return make(n_way, support.shape[-1]).to(support.dtype)(support, labels, query)
 
 
 def task(n_way=3, n_shot=2, n_query=4, dim=5, batch=2, seed=0):
@@ -76,18 +88,26 @@ def test_pair_loss_can_be_trained_where_two_drawings_are_the_same():
     assert torch.isfinite(features.grad).all()
 
 
-@pytest.mark.parametrize("n_way", [2, 3])
-def test_the_classifier_has_as_many_logits_as_the_task_ways(n_way):
-    classifier = PrototypeClassifier(num_classes=5).double()
-    support, labels, query = task(n_way)
-    logits = classifier(support, labels, query)
-    assert classifier.num_classes == 5
-    assert logits.shape == (2, 4, n_way)
-    expected = torch.exp(torch.tensor(-2.0)) * prototype_logits(support, labels, query, n_way=n_way)
-    assert_close(logits, expected)
+def test_a_class_never_shown_is_no_answer_and_the_others_are_as_without_it():
+    support, labels, query = task(3)
+    logits = make(5).double()(support, labels, query)
+    assert logits.shape == (2, 4, 5)
+    assert torch.isneginf(logits[..., 3:]).all()
+    assert torch.equal(logits[..., :3], prototype_logits(support, labels, query, n_way=3))
 
 
-def test_the_sharpness_learns():
-    classifier = PrototypeClassifier(num_classes=3).double()
-    F.cross_entropy(classifier(*task()).flatten(0, 1), torch.zeros(8, dtype=torch.long)).backward()
-    assert classifier.log_sharpness.grad.abs() > 0
+def test_means_of_examples_shown_in_two_parts_are_means_of_all():
+    support, labels, query = task()
+    method = make(3).double()
+    later = method.learn(support[:, 2:], labels[:, 2:], method.learn(support[:, :2], labels[:, :2]))
+    assert_close(method.answer(query, later), method(support, labels, query))
+
+
+def test_the_sharpness_scales_the_logits_and_learns():
+    method, (support, labels, query) = make(3).double(), task()
+    plain = method(support, labels, query)
+    torch.nn.init.constant_(method.encoder.log_sharpness, -2.0)
+    logits = method(support, labels, query)
+    assert_close(logits, torch.exp(torch.tensor(-2.0)) * plain)
+    F.cross_entropy(logits.flatten(0, 1), torch.zeros(8, dtype=torch.long)).backward()
+    assert method.encoder.log_sharpness.grad.abs() > 0

@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 
-from fastslow.core.encoders import IMAGES_PER_PASS, ConvEncoder
+from fastslow.core import encoders
+from fastslow.core.encoders import ConvEncoder, build_encoder, images_per_pass
 from fastslow.errors import InputError
-from fastslow.methods.protonet import prototype_logits
+from fastslow.methods.protonet import PrototypicalNetwork
 from fastslow.protocol.fewshot import QUERIES_PER_CLASS, accuracy_with_interval, embed, evaluate_episodes, to_unit
 
 
@@ -20,7 +20,8 @@ def data(num_classes=7, num_each=18, spread=1.0):
 
 
 def nearest_mean(support, labels, query):
-    return prototype_logits(support, labels, query, n_way=3)
+    encoder = build_encoder(channels=(1,), residual=(False,), image_size=4, projection=4)
+    return PrototypicalNetwork(encoder=encoder, num_classes=3)(support, labels, query)
 
 
 def evaluate(classify=nearest_mean, *, episodes=11, **options):
@@ -81,15 +82,15 @@ def test_refuses_data_without_enough_queries():
 
 def test_interval_by_hand():
     # Mean 0.7; deviations of 0.1 either way: variance 0.04 / 3, over 4 episodes.
-    mean, half_width = accuracy_with_interval(torch.tensor([0.6, 0.8, 0.6, 0.8]))
-    assert mean == pytest.approx(0.7)
-    assert half_width == pytest.approx(1.96 * math.sqrt(0.04 / 3) / 2, rel=1e-6)
+    accuracy = accuracy_with_interval(torch.tensor([0.6, 0.8, 0.6, 0.8]))
+    assert accuracy.mean == pytest.approx(0.7)
+    assert accuracy.half_width == pytest.approx(1.96 * math.sqrt(0.04 / 3) / 2, rel=1e-6)
+    assert accuracy.count == 4
 
 
 def test_one_episode_has_no_interval():
-    mean, half_width = accuracy_with_interval(torch.tensor([0.5]))
-    assert mean == 0.5
-    assert math.isnan(half_width)
+    accuracy = accuracy_with_interval(torch.tensor([0.5]))
+    assert (accuracy.mean, accuracy.half_width, accuracy.count) == (0.5, None, 1)
 
 
 def test_to_unit():
@@ -97,7 +98,21 @@ def test_to_unit():
     assert_close(to_unit(images), torch.tensor([[[[0.0, 0.2], [1.0, 0.4]]]]))
 
 
-def encoder_and_images(num=IMAGES_PER_PASS + 5):
+def test_bytes_become_single_precision_whatever_torchs_default_is():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert to_unit(torch.zeros(1, 2, 2, dtype=torch.uint8)).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def small_passes(monkeypatch):
+    """Passes of 8 images of the encoder below: 8 x 8 pixels, 2 channels, 4 bytes each."""
+    monkeypatch.setattr(encoders, "BYTES_PER_PASS", 8 * 8 * 8 * 2 * 4)
+
+
+def encoder_and_images(num=21):
     torch.manual_seed(0)
     encoder = ConvEncoder(channels=(2, 3), image_size=8)
     for _ in range(5):
@@ -106,7 +121,7 @@ def encoder_and_images(num=IMAGES_PER_PASS + 5):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_embed_puts_the_training_mode_back_and_leaves_the_statistics(training):
+def test_embed_puts_the_training_mode_back_and_leaves_the_statistics(training, small_passes):
     encoder, images = encoder_and_images()
     encoder.train(training)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
@@ -128,14 +143,21 @@ def test_embed_puts_back_a_part_that_was_frozen_on_its_own():
     assert encoder.blocks[1].norm.training
 
 
-def test_embed_passes_are_of_a_bounded_size():
+def test_embed_passes_are_of_a_bounded_size(small_passes):
+    encoder, images = encoder_and_images()
     sizes = []
+    encoder.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    embed(encoder, images)
+    assert images_per_pass(encoder) == 8
+    assert sizes == [8, 8, 5]
 
-    class Spy(nn.Module):
-        def forward(self, images):
-            sizes.append(len(images))
-            return images.flatten(1)
 
-    images = torch.randint(0, 256, (2 * IMAGES_PER_PASS + 3, 2, 2), dtype=torch.uint8)
-    assert torch.equal(embed(Spy(), images), to_unit(images).flatten(1))
-    assert sizes == [IMAGES_PER_PASS, IMAGES_PER_PASS, 3]
+def test_a_method_embeds_in_its_own_way():
+    class Pixels(PrototypicalNetwork):
+        def embed(self, inputs):
+            return inputs
+
+    _, images = encoder_and_images()
+    method = Pixels(encoder=build_encoder(channels=(2,), residual=(False,), image_size=8, projection=0), num_classes=2)
+    assert torch.equal(embed(method, images), to_unit(images))
+    assert method.training

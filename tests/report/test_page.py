@@ -1,6 +1,7 @@
 """The page holds the numbers, needs nothing from outside, and bears runs that are not finished."""
 
 import base64
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -11,27 +12,17 @@ import torch
 from fastslow.cli import main
 from fastslow.data import registry as sources
 from fastslow.errors import InputError
+from fastslow.methods import build_method
+from fastslow.methods.config import preset
 from fastslow.methods.files import TrainedModel, save_model
-from fastslow.methods.models import build_learner, preset
-from fastslow.methods.protonet import PrototypeClassifier
+from fastslow.protocol.result import Cell, Interval, Provenance, Result, write_result
+from fastslow.report import html
 from fastslow.report.page import write_report
-from fastslow.studies.fewshot_config import command_line
+from result_sample import GRADIENTS, METRICS, fewshot_result, measured
 
 CONFIG = {"data": "glyphs", "way": 5, "shot": 1, "seed": 3, "minutes": 2.0, "steps": None, "augment": False}
-RESULT = {
-    "accuracy_mean": 0.91234, "accuracy_ci95": 0.00567, "method": "fastslow", "data": "glyphs", "part": "test",
-    "n_way": 5, "n_shot": 1, "queries_per_class": 15, "episodes": 1234, "seed": 2020, "split": "vinyals",
-    "split_sha256": "abc123def", "transductive": False, "seconds": 11.99, "peak_memory_mib": 888.7,
-    "versions": {"torch": "9.8.7"}, "training_seed": 3, "training_seconds": 240.0,
-    "beside": {
-        "fast_path_off": {"accuracy_mean": 0.2011, "accuracy_ci95": 0.0023},
-        "protonet": {"accuracy_mean": 0.9322, "accuracy_ci95": 0.0034},
-    },
-}  # fmt: skip
-METRICS = [
-    {"stage": "encoder", "step": 9, "seconds": 3.0, "done": 0.37, "loss": 2.0, "validation": 0.5, "gradients": {}}
-]
-GRADIENTS = {"input": {"cosine": 0.1, "relative_error": 1.0, "predicted_norm": 1.0, "true_norm": 1.0}}
+#: Enough for the tests that change the result in a file.
+RESULT = dataclasses.asdict(fewshot_result(measured()))
 
 
 @pytest.fixture
@@ -57,9 +48,10 @@ def page_of(tmp_path, *paths):
 
 
 def save_small_model(folder, *, method="fastslow", **training):
-    model = preset("default", channels=(4, 4, 4), projection=8, dim=8, predictor_hidden=4)
+    sizes = {"channels": (4, 4, 4), "projection": 8, "dim": 8, "predictor_hidden": 4}
+    model = preset("default", method=method, **sizes)
     details = {"training": {"data": "glyphs", **training}}
-    trained = TrainedModel(build_learner(model), PrototypeClassifier(num_classes=5), model, method, details)
+    trained = TrainedModel(build_method(model).eval(), model, details)
     save_model(folder / "model.safetensors", trained)
 
 
@@ -89,7 +81,8 @@ def test_page_holds_the_numbers_of_the_result(tmp_path, run):
     page = page_of(tmp_path, run)
     for expected in (
         "91.23 ± 0.57 %", "20.11 ± 0.23 %", "93.22 ± 0.34 %", "1234", "abc123def", "vinyals", "2020",
-        "non-transductive", "torch 9.8.7", "889 MiB", "4.0 min", "12.0 s", "5-way 1-shot", "fast path off",
+        "non-transductive", "torch 9.8.7", "889 MiB", "4.0 min", "12.0 s", "5-way 1-shot, glyphs test classes",
+        "fast path off",
     ):  # fmt: skip
         assert expected in page, expected
     assert "no result yet" not in page
@@ -110,10 +103,45 @@ def test_page_needs_nothing_from_outside_and_is_well_formed(tmp_path, run, small
     assert all(reference.startswith("data:") for reference in checker.fetched)
 
 
-def test_names_are_escaped(tmp_path, run):
+def test_everything_from_outside_is_escaped(tmp_path, run):
     page = page_of(tmp_path, run)
     assert "my&lt;run&gt;" in page
     assert "<run>" not in page
+    name = "<script>'\"&$x$[/x]|"
+    write_result(run / "result.json", fewshot_result(measured(data=name, control=name, command=name, part=name)))
+    (run / "config.json").write_text(json.dumps({name: name, "nested": {name: [name]}}))
+    (run / "metrics.jsonl").write_text(json.dumps(METRICS[0] | {"stage": name}) + "\n")
+    page = page_of(tmp_path, run, run)
+    assert "<script" not in page
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert html.text("a\ud800") == "a?"
+
+
+def test_a_very_long_name_is_cut_in_pictures_only(tmp_path, run):
+    write_result(run / "result.json", fewshot_result(measured(method="m" * 200)))
+    page = page_of(tmp_path, run)
+    assert "m" * 200 in page
+    assert pictures(page) == 2
+
+
+@pytest.mark.parametrize("training", [[], "x", {"data": 3, "data_dir": ["y"], "split": None}, None])
+def test_a_model_that_does_not_say_what_it_was_trained_on_is_shown_on_glyphs(
+    tmp_path, run, small_glyphs, training, monkeypatch
+):
+    monkeypatch.setattr(html, "picture", lambda figure, caption: type(figure).__name__)
+    save_small_model(run)
+    described = json.loads((run / "model.json").read_text())
+    described["details"]["training"] = training
+    (run / "model.json").write_text(json.dumps(described))
+    assert "MemoryAtWork" in page_of(tmp_path, run)
+
+
+def test_data_with_an_impossible_path_are_replaced_by_glyphs(tmp_path, run, small_glyphs, monkeypatch):
+    monkeypatch.setattr(html, "picture", lambda figure, caption: type(figure).__name__)
+    save_small_model(run, data="x" * 5000)
+    assert "made-up glyphs are shown instead" in page_of(tmp_path, run)
 
 
 def test_page_of_an_unfinished_run_says_so(tmp_path, run):
@@ -160,13 +188,16 @@ def test_no_memory_picture_of_a_method_without_fast_path_or_of_half_a_model(tmp_
     page = page_of(tmp_path, run)
     assert "does not learn by a fast path" in page
     assert pictures(page) == 2
-    (run / "model.json").unlink()
+    (run / "model.json").unlink()  # a copy for people: nothing is missed
+    assert "does not learn by a fast path" in page_of(tmp_path, run)
+    content = (run / "model.safetensors").read_bytes()
+    (run / "model.safetensors").write_bytes(content[: len(content) // 2])
     assert "No picture of the memory" in page_of(tmp_path, run)
 
 
 def test_several_sources_are_set_side_by_side(tmp_path, run):
     other = tmp_path / "other.json"
-    other.write_text(json.dumps(RESULT | {"accuracy_mean": 0.5, "control": "zero_read"}))
+    write_result(other, fewshot_result(measured(0.5, control="zero_read")))
     page = page_of(tmp_path, run, other)
     assert "Side by side" in page
     assert "50.00 ± 0.57 %" in page
@@ -174,36 +205,42 @@ def test_several_sources_are_set_side_by_side(tmp_path, run):
     assert pictures(page) == 4
 
 
-def test_result_of_another_kind_is_shown_as_it_is(tmp_path):
+def test_result_of_another_kind_is_shown_in_its_unit(tmp_path):
     path = tmp_path / "error.json"
-    path.write_text(json.dumps({"displacement_m": 0.321, "curve": [1, 2]}))
+    numbers = {"displacement": Interval(0.321, 0.01, 9, "m"), "misses": Interval(0.25, None, 1)}
+    write_result(path, Result(Cell("tracks", "gru", "eth", {"control": "<b>"}, 0), numbers, Provenance("run it", {})))
     page = page_of(tmp_path, path)
-    assert "displacement_m" in page
-    assert "0.321" in page
+    for expected in ("displacement", "0.321 ± 0.01 m", "25.00 %", "run it", "&lt;b&gt;"):
+        assert expected in page
+    assert pictures(page) == 0
+    assert "How this was measured" not in page
 
 
 def test_wrong_paths_are_refused_by_name_and_nothing_is_written(tmp_path, run):
     empty, broken, listed = tmp_path / "empty", tmp_path / "broken.json", tmp_path / "list.json"
+    flat = tmp_path / "flat.json"
     empty.mkdir()
     broken.write_text("{")
     listed.write_text("[]")
+    flat.write_text(json.dumps({"accuracy_mean": 0.5, "accuracy_ci95": 0.1}))
     for path, message in ((tmp_path / "none", "there is no"), (empty, "no run folder"), (broken, "no JSON"),
-                          (listed, "holds list")):  # fmt: skip
+                          (listed, "holds list"), (flat, "this version reads schema 2")):  # fmt: skip
         with pytest.raises(InputError, match=message) as error:
             page_of(tmp_path, run, path)
         assert str(path) in str(error.value)
+    with pytest.raises(InputError, match="cannot be read"):
+        page_of(tmp_path, run, tmp_path / ("x" * 5000))
     with pytest.raises(InputError, match="nothing to report"):
         page_of(tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-def test_command_repeats_the_run():
-    assert command_line(CONFIG) == "fastslow train fewshot --seed 3 --minutes 2.0 --no-augment"
-    more = {"shares": [0.0, 0.4, 0.6], "model": {"num-slots": "12"}, "name": "a b", "data": "my data"}
-    assert command_line(more) == (
-        "fastslow train fewshot --shares 0.0 0.4 0.6 --model.num-slots 12 --name 'a b' --data 'my data'"
-    )
-    assert command_line({"window": 3}) == ""
+def test_command_is_that_of_the_result_or_of_the_options(tmp_path, run):
+    assert "<pre>fastslow train fewshot --seed 3</pre>" in page_of(tmp_path, run)
+    (run / "result.json").unlink()
+    assert "<pre>" not in page_of(tmp_path, run)
+    (run / "config.json").write_text(json.dumps(CONFIG | {"command": "fastslow & more"}))
+    assert "<pre>fastslow &amp; more</pre>" in page_of(tmp_path, run)
 
 
 def test_command_line_verb(tmp_path, run, capsys, monkeypatch):

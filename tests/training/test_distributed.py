@@ -54,16 +54,50 @@ assert distributed.world_size() == 1
 """
 
 
+#: One of two processes that train for a time: a step takes longer in the second of them.
+TIMED = """
+import sys, time
+import torch
+from torch import nn
+from fastslow.training import distributed
+from fastslow.training.loop import Habits, Length, train
+
+class Stage:
+    share, learning_rate, clip, tasks = 1.0, 0.1, None, 2
+    def __init__(self, name, parameter):
+        self.name, self.parameter = name, parameter
+    def parameters(self):
+        return [self.parameter]
+    def begin(self, step):
+        pass
+    def loss(self):
+        time.sleep(0.002 + 0.01 * distributed.rank())
+        return self.parameter.sum()
+    def end(self):
+        pass
+
+distributed.start()
+model = nn.Linear(1, 1)
+nn.init.ones_(model.weight)
+seen = []
+stages = [Stage("first", model.weight), Stage("second", model.bias)]
+clock = train(
+    model, stages, length=Length(minutes=0.01), habits=Habits(weight_decay=0.0, warmup=0),
+    on_step=lambda progress: seen.append([progress.step, progress.done, model.weight.item()]),
+)
+torch.save({"seen": seen, "seconds": clock.total_seconds}, sys.argv[1])
+distributed.stop()
+"""
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """What each of two gloo processes saw, started with the variables that `torchrun` sets."""
-    folder = tmp_path_factory.mktemp("distributed")
+def run_two(script, folder):
+    """What each of two gloo processes saved, started with the variables that `torchrun` sets."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(fastslow.__file__).parents[1]),
@@ -75,7 +109,7 @@ def results(tmp_path_factory):
     }
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(folder / f"{rank}.pt")], env={**environment, "RANK": str(rank)}
+            [sys.executable, "-c", script, str(folder / f"{rank}.pt")], env={**environment, "RANK": str(rank)}
         )
         for rank in range(2)
     ]
@@ -85,6 +119,11 @@ def results(tmp_path_factory):
         for worker in workers:
             worker.kill()
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return run_two(WORKER, tmp_path_factory.mktemp("distributed"))
 
 
 @pytest.mark.slow
@@ -97,6 +136,27 @@ def test_averaged_gradients_are_those_of_the_joined_batch(results):
         for grad, parameter in zip(result["grads"], model.parameters(), strict=True):
             assert_close(grad, parameter.grad)
         assert result["unused"] is None
+
+
+@pytest.mark.parametrize("dtypes", [[torch.float32] * 3, [torch.float32, torch.float64, torch.float32]], ids=str)
+def test_tensors_of_a_type_are_averaged_in_one_message(monkeypatch, dtypes):
+    messages = []
+
+    def all_reduce(flat):
+        messages.append(flat.numel())
+        flat *= 2  # as if another process had the same, and one more of it
+
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed.dist, "all_reduce", all_reduce)
+    parameters = [nn.Parameter(torch.zeros(2, 3, dtype=dtype)) for dtype in dtypes]
+    for number, parameter in enumerate(parameters):
+        parameter.grad = torch.arange(6, dtype=parameter.dtype).view(3, 2).mT + number
+    expected = [parameter.grad.clone() for parameter in parameters]
+    distributed.average_gradients([*parameters, nn.Parameter(torch.ones(2))])
+    assert sum(messages) == 18
+    assert len(messages) == len(set(dtypes))
+    for parameter, grad in zip(parameters, expected, strict=True):
+        assert torch.equal(parameter.grad, grad)
 
 
 @pytest.mark.slow
@@ -127,6 +187,14 @@ def test_a_flag_in_one_process_is_seen_by_all(results):
     assert [result["no flag"] for result in results] == [False, False]
 
 
+@pytest.mark.slow
+def test_processes_that_train_for_minutes_see_one_clock_and_take_the_same_steps(tmp_path):
+    first, second = run_two(TIMED, tmp_path)
+    assert first == second
+    assert first["seconds"] >= 0.01 * 60
+    assert len(first["seen"]) >= 4
+
+
 def test_alone_a_process_is_the_only_one(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     distributed.start()
@@ -135,6 +203,7 @@ def test_alone_a_process_is_the_only_one(monkeypatch):
     assert torch.equal(distributed.share(batch), batch)
     assert distributed.any_process(True) is True
     assert distributed.any_process(False) is False
+    assert distributed.largest(0.1) == 0.1
     distributed.stop()
 
 
@@ -157,5 +226,5 @@ def test_a_share_is_one_of_equal_pieces(monkeypatch, rank):
 
 def test_an_indivisible_batch_is_refused(monkeypatch):
     monkeypatch.setattr(distributed, "world_size", lambda: 3)
-    with pytest.raises(InputError, match="8 tasks a step do not divide among 3 processes; choose a multiple of it"):
+    with pytest.raises(InputError, match="8 tasks a step do not divide among 3 processes; start a number of processes"):
         distributed.share(torch.arange(8))

@@ -3,48 +3,48 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
 from fastslow.core.controllers import ControllerState
-from fastslow.core.feedback import synthetic_update, true_gradients
-from fastslow.core.network import MemoryNetwork, NeuralMemory
+from fastslow.core.encoders import build_encoder
+from fastslow.core.feedback import synthetic_update
+from fastslow.core.literal_memory import LiteralMemory, MemoryNetwork
 from fastslow.core.predictors import GradientPredictor, Predictors
+from fastslow.core.sequence.window import memory_window
 from fastslow.errors import InputError
-from fastslow.methods.episodic import CONTROLLERS
-from fastslow.methods.models import build_learner, preset
-from fastslow.training.online import OnlineLearner, _window_update
+from fastslow.methods.config import CONTROLLERS
+from fastslow.methods.controls import LabelOnly, LiteralMemoryWithoutRead, random_
+from fastslow.training.online import OnlineLearner
+from fastslow.training.online.synthetic import window_true_gradients, window_update
 
 WINDOW, BATCH, SIZE, DIM, CLASSES = 4, 3, 5, 6, 3
-#: The paper's memory; the same without recurrence; everything of ours at once.
+#: The paper's memory, what it may compose, and one without a quick form.
 MEMORIES = {
-    "paper": {},
-    "feedforward": {"recurrent": False},
-    "ours": {
-        "compose": "query",
-        "slots": "keyed",
-        "similarity": "euclidean",
-        "write_policy": "least_used",
-        "recurrent": False,
-        "residual_query": True,
-    },
-    "recurrent residual": {"compose": "query", "residual_query": True},
+    "paper": (LiteralMemory, {}),
+    "query": (LiteralMemory, {"compose": "query"}),
+    "zero read": (LiteralMemoryWithoutRead, {"compose": "query"}),
 }
 
 
 def network(kind="paper", seed=0):
     torch.manual_seed(seed)
-    memory = NeuralMemory(input_size=DIM, dim=DIM, num_slots=4, **MEMORIES[kind])
+    memory, options = MEMORIES[kind]
+    memory = memory(input_size=DIM, dim=DIM, num_slots=4, **options)
     return MemoryNetwork(encoder=nn.Linear(SIZE, DIM), memory=memory, num_outputs=CLASSES).double()
 
 
 def predictor(kind="learned", *, zero=False, seed=1, target_size=CLASSES):
     """A predictor whose head says something from the start, unless `zero`."""
     torch.manual_seed(seed)
-    made = GradientPredictor(dim=DIM, target_size=target_size, hidden_size=8, kind=kind).double()
-    if not zero and kind != "random":
+    made = GradientPredictor(dim=DIM, target_size=target_size, hidden_size=8).double()
+    if kind == "random":
+        return random_(made)
+    if not zero:
         nn.init.normal_(made.head.weight)
-    return made
+    return LabelOnly(made) if kind == "label_only" else made
 
 
 def predictors(kind="learned", *, zero=False):
@@ -113,13 +113,68 @@ def oracles(regime, inputs, targets):
     """Gives the regime's oracles the true gradients, in the unit of the running scale of the window to come."""
     unrolled = regime.unroll(inputs, regime.network.initial_state(inputs.shape[1]))
     loss = F.cross_entropy(unrolled.logits.flatten(0, 1), targets.flatten())
+    true = window_true_gradients(loss, unrolled)
     for name in CONTROLLERS:
-        grads = true_gradients(loss, [step.output for step in unrolled.steps[name]])
-        known = [grad * targets.numel() for grad in grads if grad is not None]
+        known = list(true.get(name, ()))
         # The scale takes the window in before it is used, so that of a first window is its own root mean square.
         scale = torch.stack(known).square().mean().sqrt() if known else 1.0
-        filled = known + [torch.zeros_like(loss).expand(inputs.shape[1], DIM)] * (len(grads) - len(known))
+        filled = known + [torch.zeros_like(loss).expand(inputs.shape[1], DIM)] * (len(inputs) - len(known))
         getattr(regime.predictors, name).answers = [grad / scale for grad in filled]
+
+
+def plain_steps(net, inputs):
+    """Every step of each controller, from the memory's own functions."""
+    steps, state = {name: [] for name in CONTROLLERS}, net.initial_state(inputs.shape[1])
+    for features in net.encoder(inputs):
+        look = net.memory.look(features, state)
+        write = net.memory.compose_write(look, state)
+        state = net.memory.store(look, write, state)
+        for name, step in zip(CONTROLLERS, (look.input, look.output, write), strict=True):
+            steps[name].append(step)
+    return steps
+
+
+# The quick form
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"join": "replaced", "clip_norm": 1.0, "clip_synthetic": 0.5},
+        {"memory_lifetime": "sequence", "last_write": "predict"},
+        {"fast_controllers": ()},
+    ],
+    ids=["added", "replaced", "sequence", "slow"],
+)
+@pytest.mark.parametrize("kind", ["paper", "query"])
+def test_the_quick_form_is_the_plain_loop(kind, options, monkeypatch):
+    def run():
+        regime, state = learner(network(kind), sgd=0.1, **options), None
+        reports = []
+        for seed in range(4):
+            report, state = regime.step(*window(seed=seed), state)
+            reports.append(report)
+        return regime.state_dict(), reports, state
+
+    quick = run()
+    monkeypatch.setattr("fastslow.training.online.unroll.runs_quickly", lambda *_: False)
+    monkeypatch.setattr("fastslow.training.online.synthetic._runs_quickly", lambda *_: False)
+    torch.testing.assert_close(run(), quick)
+
+
+def test_the_quick_form_is_taken_where_there_is_one(monkeypatch):
+    taken = []
+
+    def watched(*arguments):
+        taken.append(len(arguments[1]))
+        return memory_window(*arguments)
+
+    monkeypatch.setattr("fastslow.training.online.unroll.memory_window", watched)
+    for kind in MEMORIES:
+        learner(network(kind)).step(*window())
+    learner(network(), fast_controllers=()).step(*window(1))
+    assert taken == [WINDOW, WINDOW]
 
 
 # Equalities with plain backpropagation
@@ -170,10 +225,9 @@ def oracle_step(kind, num_steps, fast):
 @pytest.mark.parametrize(
     ("kind", "num_steps", "fast"),
     [
-        ("feedforward", WINDOW, CONTROLLERS),  # without recurrence a controller acts through its output alone
-        ("ours", WINDOW, CONTROLLERS),
-        ("paper", 1, ("input", "output")),  # with it, in the last step of a window only
-        ("recurrent residual", 1, ("input", "output")),
+        # In the last step of a window only: before it, a recurrent controller acts through its cell as well.
+        ("paper", 1, ("input", "output")),
+        ("query", 1, ("input", "output")),
     ],
 )
 def test_an_oracle_gives_backpropagations_own_gradients(kind, num_steps, fast):
@@ -198,16 +252,18 @@ def test_an_oracle_misses_the_path_through_the_cells_of_recurrent_controllers():
 def test_a_window_at_once_is_synthetic_update_step_by_step(kind):
     net = network(kind)
     regime, (inputs, _) = learner(net), window()
-    unrolled = regime.unroll(inputs, net.initial_state(BATCH))
+    unrolled, steps = regime.unroll(inputs, net.initial_state(BATCH)), plain_steps(net, inputs)
     grads = torch.randn(WINDOW, BATCH, DIM, dtype=torch.float64)
     for name, controller in controllers(net).items():
         summed = {key: torch.zeros_like(value) for key, value in controller.named_parameters()}
         state = controller.initial_state(BATCH)
-        for step, grad in zip(unrolled.steps[name], grads, strict=True):
-            for key, value in synthetic_update(controller, step.key[:, : controller.input_size], state, grad).items():
+        for step, grad in zip(steps[name], grads, strict=True):
+            for key, value in synthetic_update(
+                controller, step.inputs[:, : controller.input_size], state, grad
+            ).items():
                 summed[key] += value
             state = step.state
-        at_once = _window_update(controller, unrolled.steps[name], grads)
+        at_once = window_update(controller, unrolled.traces[name], grads)
         for key, value in summed.items():
             torch.testing.assert_close(at_once[key], value)
 
@@ -238,7 +294,7 @@ def test_the_fast_path_alone_does_not_train_predictors_and_frozen_ones_are_left_
         before = values(preds)
         regime = learner(network(), preds)
         report, _ = regime.step(*window())
-        frozen = preds.input.kind == "random"
+        frozen = not any(p.requires_grad for p in preds.input.parameters())
         assert (regime.fit_optimiser is None) == frozen
         assert bool(moved(before, preds)) != frozen
         assert report.synthetic_norms["output"] > 0
@@ -258,7 +314,7 @@ def test_predictors_see_the_query_the_output_the_write_vector_and_the_label():
             assert not activation.requires_grad
             return torch.zeros_like(activation), state
 
-    net, preds, (inputs, targets) = network("ours"), Predictors(Watching(), Watching(), Watching()), window()
+    net, preds, (inputs, targets) = network("query"), Predictors(Watching(), Watching(), Watching()), window()
     nn.init.normal_(net.memory.input_controller.weight_ih)  # so that the query is not the features alone
     state, features = net.initial_state(BATCH), net.encoder(inputs)
     regime = learner(net, preds, sgd=0.0)
@@ -376,7 +432,7 @@ def test_a_carried_state_has_no_graph_and_is_the_networks_own():
     regime = learner(net, sgd=0.0, memory_lifetime="sequence")
     (first, first_targets), (second, second_targets) = window(), window(seed=1)
     _, state = regime.step(first, first_targets)
-    tensors = [state.memory.memory, state.memory.usage, *(t for part in state.memory[2:] for t in part)]
+    tensors = [state.memory.slots, *(t for part in state.memory[1:] for t in part)]
     tensors += [t for part in state.predictors for t in part]
     assert not any(t.requires_grad for t in tensors)
     assert any(t.abs().sum() > 0 for part in state.predictors for t in part)
@@ -455,8 +511,9 @@ def test_a_window_of_one_leaves_the_write_controller_out():
 
 def test_controllers_that_a_zeroed_read_cuts_off_learn_nothing():
     net = network("paper")
+    net.memory.__class__ = LiteralMemoryWithoutRead
     before = values(net)
-    regime = learner(net, zero_read=True, join="replaced", last_write="predict", memory_lifetime="sequence")
+    regime = learner(net, join="replaced", last_write="predict", memory_lifetime="sequence")
     report, _ = regime.step(*window())
     assert report.quality["input"] is report.quality["write"] is None
     assert report.quality["output"] is not None
@@ -480,9 +537,9 @@ def test_a_loss_that_is_not_a_number_is_refused_and_moves_nothing():
 def test_what_does_not_fit_is_refused():
     inputs, targets = window()
     regime = learner(network(), memory_lifetime="sequence")
-    with pytest.raises(InputError, match=r"must both start \(window, batch\)"):
+    with pytest.raises(InputError, match=r"both must start \(window, batch\)"):
         regime.step(inputs, targets[:2])
-    with pytest.raises(InputError, match=r"must both start \(window, batch\)"):
+    with pytest.raises(InputError, match=r"both must start \(window, batch\)"):
         regime.step(inputs[:0], targets[:0])
     with pytest.raises(InputError, match="labels run from 0 to 3; this model has 0 to 2"):
         regime.step(inputs, torch.arange(4).unsqueeze(1).expand(WINDOW, BATCH))
@@ -494,12 +551,239 @@ def test_what_does_not_fit_is_refused():
         learner(network(), step_sizes={"writer": 1.0})
 
 
+# Non-finite numbers: a refused window leaves nothing moved
+
+
+def normed(kind="paper", dtype=torch.float64):
+    """A network whose encoder keeps statistics."""
+    net = network(kind)
+    net.encoder = nn.Sequential(net.encoder, nn.BatchNorm1d(DIM, dtype=torch.float64))
+    return net.to(dtype)
+
+
+def all_that_learns(regime):
+    """Everything that a step may move, copied."""
+    return copy.deepcopy(
+        [regime.state_dict(), regime.optimiser.state_dict(), regime.fit_optimiser and regime.fit_optimiser.state_dict()]
+    )
+
+
+def tensors_of(value):
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from (tensor for part in value.values() for tensor in tensors_of(part))
+    elif isinstance(value, (list, tuple)):
+        yield from (tensor for part in value for tensor in tensors_of(part))
+
+
+def same(one, other):
+    ones, others = list(tensors_of(one)), list(tensors_of(other))
+    return len(ones) == len(others) and all(torch.equal(a, b) for a, b in zip(ones, others, strict=True))
+
+
+class SpoiltGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits, bad):
+        ctx.bad = bad
+        return logits.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.full_like(grad, ctx.bad), None
+
+
+def cut_copy(part):
+    """A state in tensors of its own."""
+    if isinstance(part, torch.Tensor):
+        return part.detach().clone()
+    parts = [cut_copy(inner) for inner in part]
+    return type(part)(*parts) if hasattr(part, "_fields") else type(part)(parts)
+
+
+def state_with(state, place, bad):
+    state = cut_copy(state)
+    tensors = list(tensors_of(state))
+    tensor = tensors[place % len(tensors)]
+    tensor.view(-1)[place % tensor.numel()] = bad
+    return state
+
+
+#: Where the bad value sits; each takes (regime, inputs, targets, state, place, bad) and returns what to step with.
+PLACES = {}
+
+
+def place_of_bad(function):
+    PLACES[function.__name__] = function
+    return function
+
+
+@place_of_bad
+def in_the_inputs(regime, inputs, targets, state, place, bad):
+    inputs.view(-1)[place % inputs.numel()] = bad
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_the_targets(regime, inputs, targets, state, place, bad):
+    targets.view(-1)[place % targets.numel()] = bad
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_the_state(regime, inputs, targets, state, place, bad):
+    return inputs, targets, state_with(state, place, bad)
+
+
+@place_of_bad
+def in_the_gradient_alone(regime, inputs, targets, state, place, bad):
+    regime.loss = lambda logits, y: F.mse_loss(SpoiltGradient.apply(logits, bad), y)
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_the_loss(regime, inputs, targets, state, place, bad):
+    regime.loss = lambda logits, y: F.mse_loss(logits, y) * bad
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_the_rate(regime, inputs, targets, state, place, bad):
+    regime.optimiser.param_groups[0]["lr"] = 1e308
+    regime.loss = lambda logits, y: 1e30 * F.mse_loss(logits, y)
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_the_rate_of_the_fit(regime, inputs, targets, state, place, bad):
+    regime.fit_optimiser.param_groups[0]["lr"] = bad
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_a_predictor(regime, inputs, targets, state, place, bad):
+    parameters = list(regime.predictors.parameters())
+    parameter = parameters[place % len(parameters)]
+    parameter.data.view(-1)[place % parameter.numel()] = bad
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_a_factor(regime, inputs, targets, state, place, bad):
+    regime.mix, regime.fast_controllers = bad, CONTROLLERS
+    return inputs, targets, state
+
+
+@place_of_bad
+def in_what_squares_overflow(regime, inputs, targets, state, place, bad):
+    regime.loss = lambda logits, y: 1e200 * F.mse_loss(logits, y)
+    return inputs, targets, state
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    where=st.sampled_from(list(PLACES)),
+    fast=st.sampled_from([(), CONTROLLERS]),
+    place=st.integers(0, 10_000),
+    bad=st.sampled_from([math.nan, math.inf, -math.inf]),
+    adam=st.booleans(),
+    warm=st.booleans(),
+)
+def test_a_bad_number_anywhere_is_refused_and_leaves_nothing_moved(where, fast, place, bad, adam, warm):
+    net = normed()
+    optimiser = None if adam else torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    options = {"loss": F.mse_loss, "memory_lifetime": "sequence", "fast_controllers": fast, "optimiser": optimiser}
+    regime, (inputs, _) = learner(net, **options), window()
+    targets, state = inputs[..., :CLASSES].tanh(), regime.initial_state(BATCH)
+    if warm:  # so that the optimisers have a state
+        _, state = regime.step(inputs, targets, state)
+    inputs, targets, state = PLACES[where](regime, inputs.clone(), targets.clone(), state, place, bad)
+    before = all_that_learns(regime)
+    with pytest.raises(InputError, match="nothing was moved"):
+        regime.step(inputs, targets, state)
+    after = all_that_learns(regime)
+    if where == "in_a_predictor":  # it came with one: it has to stay as it came, NaN and all
+        before, after = ([t.nan_to_num(7) for t in tensors_of(kept)] for kept in (before, after))
+    assert same(after, before)
+    assert all(p.grad is None or p.grad.isfinite().all() for p in regime.parameters())
+
+
+def test_after_a_refusal_the_next_window_is_learned_as_if_nothing_had_been():
+    regimes = [learner(normed()) for _ in range(2)]
+    spoilt = window(seed=1)[0].fill_(math.inf)
+    for regime, refused in zip(regimes, (True, False), strict=True):
+        regime.step(*window())
+        if refused:
+            with pytest.raises(InputError):
+                regime.step(spoilt, window()[1])
+        regime.step(*window(seed=2))
+    assert same(*(all_that_learns(regime) for regime in regimes))
+
+
+def test_an_error_of_the_loss_leaves_nothing_moved():
+    regime = learner(normed())
+    before = all_that_learns(regime)
+
+    def broken(logits, targets):
+        raise RuntimeError("broken")
+
+    regime.loss = broken
+    with pytest.raises(RuntimeError, match="broken"):
+        regime.step(*window())
+    assert same(all_that_learns(regime), before)
+
+
+@pytest.mark.parametrize("name", ["lstm.bias_ih", "head.weight"])
+def test_a_weight_that_came_infinite_is_refused_even_where_it_changes_no_answer(name):
+    preds = predictors()
+    dict(preds.write.named_parameters())[name].data.view(-1)[0] = -math.inf
+    with pytest.raises(InputError, match="nothing was moved"):
+        learner(normed(), preds).step(*window())
+
+
+def test_a_mask_of_infinity_may_stay_in_a_buffer():
+    net = normed()
+    net.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+    report, _ = learner(net).step(*window())
+    assert torch.isfinite(report.loss)
+
+
+def test_a_buffer_that_is_replaced_is_put_back():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, inputs):
+            self.seen = self.seen + 1
+            return inputs
+
+    net = normed()
+    net.encoder.append(Counting())
+    regime = learner(net)
+    regime.step(*window())
+    with pytest.raises(InputError):
+        regime.step(torch.full((WINDOW, BATCH, SIZE), math.nan, dtype=torch.float64), window()[1])
+    assert net.encoder[-1].seen == 1
+    regime.step(*window())
+    assert net.encoder[-1].seen == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mix": math.nan}, {"step_sizes": {"write": math.inf}}, {"clip_norm": math.nan}, {"clip_synthetic": math.inf}],
+)
+def test_factors_that_are_not_finite_are_refused(options):
+    with pytest.raises(InputError, match="give a finite number"):
+        learner(network(), **options)
+
+
 # Learning
 
 
 def test_predictors_come_nearer_the_true_gradient_of_a_fixed_network():
     preds = predictors(zero=True)
-    regime = learner(network("ours"), preds, sgd=0.0, fit_optimiser=torch.optim.Adam(preds.parameters(), lr=1e-2))
+    regime = learner(network("query"), preds, sgd=0.0, fit_optimiser=torch.optim.Adam(preds.parameters(), lr=1e-2))
     reports = [regime.step(*window(batch=8, seed=number % 4))[0] for number in range(300)]
     for name in CONTROLLERS:
         first, last = reports[0].quality[name], reports[-1].quality[name]
@@ -514,7 +798,7 @@ def test_predictors_come_nearer_the_true_gradient_of_a_fixed_network():
 def test_vectors_as_targets(fast, lifetime):
     """Regression: the predictors see the target itself, and the loss is the mean squared error."""
     preds = Predictors(*(predictor(zero=True, target_size=CLASSES, seed=seed) for seed in range(3)))
-    net = network("ours")
+    net = network("query")
     regime = learner(
         net,
         preds,
@@ -532,25 +816,17 @@ def test_vectors_as_targets(fast, lifetime):
 
 
 @pytest.mark.parametrize("fast", [(), CONTROLLERS], ids=["slow", "fast"])
-@pytest.mark.parametrize("name", ["paper", "default"])
-def test_the_loss_falls_on_a_stream_of_images(name, fast):
+@pytest.mark.parametrize("compose", ["literal", "query"])
+def test_the_loss_falls_on_a_stream_of_images(compose, fast):
     torch.manual_seed(0)
-    config = preset(
-        name,
-        n_way=3,
-        channels=(8, 8, 8),
-        image_size=16,
-        dim=16,
-        num_slots=4,
-        predictor_hidden=8,
-        projection=16 if name == "default" else 0,
-    )
-    built = build_learner(config)
+    encoder = build_encoder(channels=(8, 8, 8), residual=(False, True, True), image_size=16, projection=16)
+    memory = LiteralMemory(input_size=16, dim=16, num_slots=4, compose=compose)
+    net = MemoryNetwork(encoder=encoder, memory=memory, num_outputs=3)
     regime = OnlineLearner(
-        network=built.network,
-        predictors=built.predictors,
+        network=net,
+        predictors=Predictors(*(GradientPredictor(dim=16, target_size=3, hidden_size=8) for _ in range(3))),
         fast_controllers=fast,
-        optimiser=torch.optim.Adam(built.network.parameters(), lr=3e-3),
+        optimiser=torch.optim.Adam(net.parameters(), lr=3e-3),
         warm_up=5,
         clip_norm=5.0,
         clip_synthetic=1.0,

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import cyclopts
 
-from fastslow.errors import InputError
+from fastslow.cli.console import flush, show_what_can_be_shown
+from fastslow.cli.failures import Failure, failure
+from fastslow.cli.numbers import exactly
 
 app = cyclopts.App(
     name="fastslow",
     help="Neural memory networks that learn new classes at once, through synthetic gradients.",
     version="0.1.0",
     result_action="return_value",
+    default_parameter=cyclopts.Parameter(converter=exactly),
+    suppress_keyboard_interrupt=False,
 )
 app.command("fastslow.cli.train:app", name="train")
 app.command("fastslow.cli.evaluate:evaluate", name="evaluate")
 app.command("fastslow.cli.data:app", name="data")
 app.command("fastslow.cli.quickstart:quickstart", name="quickstart")
+app.command("fastslow.cli.reproduce:reproduce", name="reproduce")
 app.command("fastslow.cli.report:report", name="report")
 app.command("fastslow.cli.table:table", name="table")
 app.command("fastslow.cli.pack:pack", name="pack")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs one command; exits with 2 and one line on wrong input, with 130 if interrupted."""
+    """Runs one command; ends with one line and an exit code where it cannot go on, see `failures`.
+
+    A fault of ours ends in its traceback, and so does everything with FASTSLOW_DEBUG=1 in the environment.
+    """
+    show_what_can_be_shown()
     try:
         app(arguments, print_error=False, exit_on_error=False)
-    except (InputError, cyclopts.CycloptsError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        flush()
+    except (Exception, KeyboardInterrupt) as error:
+        known = failure(error)
+        if known is None or os.environ.get("FASTSLOW_DEBUG") == "1":
+            raise
+        _stop(known)
+
+
+def _stop(known: Failure) -> None:
+    text = " ".join(known.text.split())
+    try:
+        print(text if known.code == 130 else f"error: {text}", file=sys.stderr)
+        flush()
+    except OSError:
+        pass  # nowhere left to say it
+    sys.exit(known.code)

@@ -9,12 +9,16 @@ from typing import Literal
 def evaluate(
     *,
     model: str,
+    method: str | None = None,
     data: str = "glyphs",
     data_dir: Path | None = None,
     split: str = "vinyals",
-    part: Literal["test", "validation"] = "test",
+    ink: Literal["auto", "bright", "dark", "as_is"] = "auto",
+    crop: bool = False,
+    part: Literal["test", "validation", "train", "all"] = "test",
     way: int = 5,
     shot: int = 1,
+    queries: int | None = None,
     episodes: int = 1000,
     seed: int | None = None,
     json: Path | None = None,
@@ -23,35 +27,42 @@ def evaluate(
 
     Args:
         model: pretrained:NAME, a run folder, or a .safetensors file.
-        data: glyphs, omniglot, or a folder with one sub-folder a class.
-        data_dir: where Omniglot lies; FASTSLOW_DATA or the cache folder if not given.
+        method: a method to measure on the model's encoder in place of the one it was trained for.
+        data: a name that `fastslow data list` shows, or a folder with one sub-folder per class; where a
+            folder has such a name, ./digits.
+        data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
         split: split of Omniglot: vinyals or lake.
-        part: classes to measure on.
-        way: classes an episode.
-        shot: support examples a class.
+        ink: of a folder's images: bright or dark; auto finds out; as_is for photographs, which are left as they are.
+        crop: cut a folder's images to their ink, for drawings that are small on their page.
+        part: classes to measure on; all, for a small folder whose classes the model has never seen.
+        way: classes per episode.
+        shot: support examples per class.
+        queries: queries per class; the protocol's 15 if not given.
         episodes: how many.
         seed: seed of the episodes; the protocol's own if not given.
         json: file to write the result to.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
-    from fastslow.files import refuse_unwritable, write_json
-    from fastslow.methods.files import load_model
-    from fastslow.report.tables import accuracy_table
-    from fastslow.studies.fewshot_run import evaluate_model
+    from fastslow.cli.console import console
+    from fastslow.files import refuse_unwritable
 
     if json is not None:
         refuse_unwritable(json)
-    trained = load_model(model)
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
+
+    from fastslow.protocol.result import write_result
+    from fastslow.report.tables import accuracy_table
+    from fastslow.studies.evaluation import measure
+
+    given = {} if queries is None else {"queries": queries}
+    aside = console(stderr=True)
+    with Progress(console=aside, disable=not aside.is_terminal) as bar:
         task = bar.add_task("episodes", total=episodes)
-        result = evaluate_model(
-            trained, data=data, data_dir=data_dir, split=split, part=part, n_way=way, n_shot=shot, episodes=episodes,
-            seed=seed, on_progress=lambda done: bar.update(task, completed=done),
+        result = measure(
+            model, data=data, data_dir=data_dir, split=split, ink=ink, crop=crop, part=part, way=way, shot=shot,
+            episodes=episodes, seed=seed, method=method, **given,
+            on_progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
-    result = {"model": model, **result}
+    console().print(accuracy_table(result))  # first: a full disk then costs the file, not the measurement
     if json is not None:
-        write_json(json, result)
-    Console().print(accuracy_table(result))
+        write_result(json, result)

@@ -1,63 +1,88 @@
-"""Flags made from a dataclass of options: one flag a field, its docstring the help, unset where not given."""
+"""Flags made from a dataclass of options, and what was given: those of a YAML file, over them the flags.
+
+cyclopts opens a dataclass into flags and reads YAML, but it builds the dataclass itself, and it turns YAML into text
+first: a resumed run could not tell what was given from what is a default, and "5" would pass for 5. It does fill a
+typed dictionary with nothing but what was given, so that is what a dataclass of options is turned into here.
+"""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import textwrap
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypedDict, get_type_hints
 
 import cyclopts
+import docstring_parser
 
-from fastslow.config import load_config, parse
-
-T = TypeVar("T")
-
-
-def field_docs(kind: type) -> dict[str, str]:
-    """The docstring under each field of a dataclass."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    docs = {}
-    for field, text in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            assert isinstance(text, ast.Expr), f"{field.target.id} has no docstring"
-            assert isinstance(text.value, ast.Constant), f"{field.target.id} has no docstring"
-            docs[field.target.id] = f"{text.value.value!s} [default: {_default(kind, field.target.id)}]"
-    return docs
+from fastslow.config import load_config, read_value
+from fastslow.errors import InputError
 
 
-def _default(kind: type, name: str) -> object:
-    field = kind.__dataclass_fields__[name]  # type: ignore[attr-defined]
-    return field.default if field.default is not dataclasses.MISSING else field.default_factory()
+def flags_of(kind: type) -> Any:  # noqa: ANN401 - a type made at run time
+    """The typed dictionary of the fields of a dataclass, for `Parameter(name="*")`: holds the flags that were given."""
+    docs = {field.arg_name: field.description or "" for field in docstring_parser.parse_from_object(kind).params}
+    hints = get_type_hints(kind)
+    fields = {}
+    for field in dataclasses.fields(kind):
+        text = f"{' '.join(docs[field.name].split())} [default: {_default(field)}]"
+        fields[field.name] = Annotated[hints[field.name], cyclopts.Parameter(help=text)]
+    return TypedDict(f"{kind.__name__}Flags", fields, total=False)  # type: ignore[operator]
 
 
-def flags_of(kind: type) -> type:
-    """A dataclass with the fields of `kind`, each of them None until its flag is given."""
-    hints, docs = get_type_hints(kind), field_docs(kind)
-    fields = [
-        (
-            field.name,
-            Annotated[hints[field.name] | None, cyclopts.Parameter(help=docs[field.name], show_default=False)],
-            None,
-        )
-        for field in dataclasses.fields(kind)
-    ]
-    flags = dataclasses.make_dataclass(f"{kind.__name__}Flags", fields, frozen=True)
-    flags.__module__ = __name__  # cyclopts leaves classes of the standard library's modules unopened
-    return flags
+def _default(field: dataclasses.Field[Any]) -> object:
+    return field.default_factory() if callable(field.default_factory) else field.default
 
 
-def resolve(kind: type[T], config: Path | None, flags: Any) -> T:  # noqa: ANN401 - a class made at run time
-    """The options: those of the YAML file, over them the flags that were given, the defaults elsewhere.
+def given_options(config: Path | None, flags: Mapping[str, Any] | None, **nested: type) -> dict[str, Any]:
+    """The options that were given and no others: those of the YAML file, over them those of the flags.
+
+    Args:
+        config: YAML file; None for flags alone.
+        flags: as of `flags_of`; None for none.
+        nested: dataclasses by the name of the option whose single fields flags give as text, as in `--model.dim 16`;
+            a field that the file gives too is replaced, the file's others stay.
 
     Raises:
-        ValueError: if an option is unknown or has a wrong value.
+        ValueError: if the file cannot be read, or a nested field is given twice.
     """
-    values = load_config(config) if config is not None else {}
-    if flags is not None:
-        given = {field.name: getattr(flags, field.name) for field in dataclasses.fields(flags)}
-        values |= {name: value for name, value in given.items() if value is not None}
-    return parse(kind, values)
+    options = {} if config is None else load_config(config)
+    for name, value in (flags or {}).items():
+        if name in nested:
+            below = options.get(name)
+            fields = read_texts(nested[name], value)
+            options[name] = {**_underscored(below), **fields} if isinstance(below, dict) else fields
+        else:
+            options[name] = value
+    return options
+
+
+def read_texts(kind: type, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Plain values from text, by field of a dataclass: what the text would be in a file of options.
+
+    Where its field would not take that, as with `true` for one of "synthetic" and "true", the text stays. What no field
+    takes stays too: whoever builds `kind` refuses it, in words and beside what there is.
+
+    Raises:
+        ValueError: if a field is given twice.
+    """
+    if len(_underscored(texts)) < len(texts):
+        raise InputError(f"got one option twice in {', '.join(texts)}; give each of them once")
+    hints = get_type_hints(kind)
+    return {name: _read(hints.get(name, Any), text) for name, text in _underscored(texts).items()}
+
+
+def _read(hint: Any, text: str) -> object:  # noqa: ANN401 - any type of a field
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        value = read_value(text)
+        TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
+    except (ValidationError, InputError):
+        return text
+    return value
+
+
+def _underscored(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name).replace("-", "_"): value for name, value in values.items()}

@@ -13,9 +13,14 @@ def pack(source: str, out: Path) -> None:
         out: .safetensors file to write, its JSON beside it.
     """
     from fastslow.errors import InputError
-    from fastslow.methods.files import load_model, save_model
+    from fastslow.files import refuse_unwritable
 
     if out.suffix != ".safetensors":
-        raise InputError(f"{out} came; give a file that ends in .safetensors")
+        raise InputError(f"got {out}; give a file whose name ends in .safetensors")
+    refuse_unwritable(out)
+    refuse_unwritable(out.with_suffix(".json"))
+
+    from fastslow.methods.files import load_model, save_model
+
     save_model(out, load_model(source), half=True)
     print(out)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from fastslow.training.fewshot import Progress as TrainingProgress
+from fastslow.training.loop import Progress as TrainingProgress
 
 #: Seconds between lines where there is no terminal.
 LINE_EVERY = 20.0
@@ -19,7 +19,7 @@ LINE_EVERY = 20.0
 def training_bar(console: Console) -> Iterator[Callable[[TrainingProgress], None]]:
     """Shows stage, episodes a second, loss, validation accuracy and time left."""
     bar = Progress(
-        TextColumn("{task.description:8}"), BarColumn(None), TextColumn("{task.percentage:3.0f} %"),
+        TextColumn("{task.description:8}", markup=False), BarColumn(None), TextColumn("{task.percentage:3.0f} %"),
         TextColumn("{task.fields[rate]:6.1f} episodes/s  loss {task.fields[loss]:.3f}  val {task.fields[validation]}"),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False),
         console=console, disable=not console.is_terminal,

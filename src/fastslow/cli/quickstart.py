@@ -9,7 +9,7 @@ from typing import Annotated
 import cyclopts
 
 NEXT_STEPS = """what next:
-  # the same model, five drawings a class
+  # the same model, five drawings per class
   fastslow evaluate --model {run} --shot 5
   # real handwriting
   fastslow data fetch omniglot
@@ -35,20 +35,26 @@ def quickstart(
         resume: go on with an interrupted quickstart.
         steps: length of training in steps, in place of minutes.
     """
-    from rich.console import Console
-
-    from fastslow.cli.progress import training_bar
-    from fastslow.report.tables import accuracy_table
-    from fastslow.studies.quickstart import quickstart_config, run_quickstart
-    from fastslow.training.fewshot import Interrupted
+    from fastslow.files import refuse_unwritable
+    from fastslow.studies.quickstart import quickstart_config
 
     config = quickstart_config(minutes=minutes, steps=steps, seed=seed)
-    console = Console(stderr=True)
+    folder = out / config.run_name()
+    refuse_unwritable(folder / "config.json")
+    refuse_unwritable(out / "report.html")
+
+    from fastslow.cli.console import console
+    from fastslow.cli.progress import training_bar
+    from fastslow.report.tables import accuracy_table
+    from fastslow.studies.quickstart import interrupted_run, run_quickstart
+    from fastslow.training.interruption import Interrupted
+
     try:
-        with training_bar(console) as show:
+        with training_bar(console(stderr=True)) as show:
             done = run_quickstart(config, out=out, resume=resume, on_progress=show)
     except Interrupted:
-        console.print(f"stopped; the checkpoint is in {out / config.run_name()}: go on with --resume")
+        folder = interrupted_run(config, out) or folder
+        print(f"stopped; the checkpoint is in {folder}: go on with --resume", file=sys.stderr)
         sys.exit(130)
-    Console().print(accuracy_table(done.result))
+    console().print(accuracy_table(done.result))
     print(f"report: {done.report}\n\n{NEXT_STEPS.format(run=done.run)}")

@@ -12,6 +12,10 @@ def report(sources: list[Path], *, out: Path = Path("report.html")) -> None:
         sources: run folders, finished or not, and result files (.json).
         out: HTML file to write.
     """
+    from fastslow.files import refuse_unwritable
+
+    refuse_unwritable(out)
+
     from fastslow.report.page import write_report
 
     write_report(sources, out)

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 
-from fastslow.cli.options import flags_of, resolve
+from fastslow.cli.options import flags_of, given_options
 from fastslow.studies.fewshot_config import FewShotConfig
 
 if TYPE_CHECKING:
-    Flags = Any
+    Flags = dict[str, Any]
 else:
     Flags = flags_of(FewShotConfig)
 
-NO_FLAGS = Flags()
 app = cyclopts.App(name="train", help="Train a model.")
 
 
@@ -26,31 +25,34 @@ def fewshot(
     config: Path | None = None,
     resume: bool = False,
     runs: Path = Path("runs"),
-    flags: Annotated[Flags, cyclopts.Parameter(name="*")] = NO_FLAGS,
+    flags: Annotated[Flags | None, cyclopts.Parameter(name="*")] = None,
 ) -> None:
     """Train a few-shot classifier and measure it on the test classes.
 
     Args:
         config: YAML file of options, named as the flags with underscores; flags go before it.
-        resume: go on from the checkpoint of the run folder.
+        resume: go on from the checkpoint of the run folder; --name alone says which, and the run keeps its options.
         runs: where run folders are.
         flags: the options.
     """
-    from rich.console import Console
-
+    from fastslow.cli.console import console
     from fastslow.cli.progress import training_bar
+    from fastslow.files import refuse_unwritable
+    from fastslow.methods.config import ModelConfig
     from fastslow.report.tables import accuracy_table
-    from fastslow.studies.fewshot_run import run_fewshot
-    from fastslow.training.fewshot import Interrupted
+    from fastslow.studies.fewshot import run_fewshot, run_folder
+    from fastslow.training.interruption import Interrupted
 
-    options = resolve(FewShotConfig, config, flags)
-    console = Console(stderr=True)
+    options = given_options(config, flags, model=ModelConfig)
+    folder = run_folder(options, runs)
+    refuse_unwritable(folder / "config.json")
+    aside = console(stderr=True)
     try:
-        with training_bar(console) as show:
-            result = run_fewshot(options, runs=runs, resume=resume, on_progress=show)
+        with training_bar(aside) as show:
+            result = run_fewshot(options, runs=runs, resume=resume, on_progress=show, say=aside.print)
     except Interrupted:
-        console.print(f"stopped; the checkpoint is in {runs / options.run_name()}: go on with --resume")
+        print(f"stopped; the checkpoint is in {folder}: go on with --resume --name {folder.name}", file=sys.stderr)
         sys.exit(130)
     if result is not None:
-        Console().print(accuracy_table(result))
-        console.print(f"left behind: {runs / options.run_name()}")
+        console().print(accuracy_table(result))
+        print(f"left behind: {folder}", file=sys.stderr)

@@ -74,83 +74,56 @@ def lstm_gates(preactivation: Float[Tensor, "*batch gates"], prev_cell: Float[Te
 
 
 class LSTMController(nn.Module):
-    """One LSTM cell: the input, the output and the write controller are each one of these.
+    """One LSTM cell: the input, the output and the write controller of the paper are each one of these.
 
-    Same mathematics and parameter names as `nn.LSTMCell`, so that weights move between the two where it is recurrent.
-    It exists because Eq. 10 needs the gates, and because `torch.func.vmap` has no rule for `nn.LSTMCell`.
+    Same mathematics and parameter names as `nn.LSTMCell`, so that weights move between the two. It exists because
+    Eq. 10 needs the gates, and because `torch.func.vmap` has no rule for `nn.LSTMCell`.
 
     Args:
         input_size: features of the input.
         dim: features of the output and of the state, k in the paper.
-        recurrent: carry the state from step to step, as an LSTM does. Where False every step starts from zeros,
-            so that a step does not depend on the steps before it; there is no `weight_hh` then, nor a forget gate.
         generator: source of the initial weights; torch's global one if None.
     """
 
-    def __init__(
-        self, *, input_size: int, dim: int, recurrent: bool = True, generator: torch.Generator | None = None
-    ) -> None:
+    #: Biases added to each pre-activation: b_ih and b_hh.
+    num_biases = 2
+
+    def __init__(self, *, input_size: int, dim: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         if input_size < 1 or dim < 1:
-            raise InputError(f"a controller needs positive sizes; came input_size={input_size}, dim={dim}")
-        self.input_size, self.dim, self.recurrent = input_size, dim, recurrent
-        self.weight_ih = nn.Parameter(torch.empty(self.num_preactivations, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(self.num_preactivations, dim)) if recurrent else None
-        self.bias_ih = nn.Parameter(torch.zeros(self.num_preactivations))
-        self.bias_hh = nn.Parameter(torch.zeros(self.num_preactivations)) if recurrent else None
+            raise InputError(f"got input_size={input_size}, dim={dim}; a controller needs sizes of at least 1")
+        self.input_size, self.dim = input_size, dim
+        self.weight_ih = nn.Parameter(torch.empty(4 * dim, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(4 * dim, dim))
+        self.bias_ih = nn.Parameter(torch.zeros(4 * dim))
+        self.bias_hh = nn.Parameter(torch.zeros(4 * dim))
         for weight in (self.weight_ih, self.weight_hh):
-            if weight is not None:
-                nn.init.uniform_(weight, -1 / math.sqrt(dim), 1 / math.sqrt(dim), generator)
-
-    @property
-    def num_preactivations(self) -> int:
-        """Rows of the weights: gates i, f, g, o; i, g, o if not recurrent; `dim` each."""
-        return (4 if self.recurrent else 3) * self.dim
-
-    @property
-    def key_size(self) -> int:
-        """Features of u = [x ; h], which Eq. 10's outer products are made of; of x alone if not recurrent."""
-        return self.input_size + (self.dim if self.recurrent else 0)
-
-    @property
-    def num_biases(self) -> int:
-        """Biases added to each pre-activation: b_ih, and b_hh if recurrent."""
-        return 2 if self.recurrent else 1
+            nn.init.uniform_(weight, -1 / math.sqrt(dim), 1 / math.sqrt(dim), generator)
 
     def initial_state(self, batch_size: int) -> ControllerState:
         """Zeros, shape (batch_size, dim) each, on the device and in the dtype of the weights."""
         zeros = self.weight_ih.new_zeros(batch_size, self.dim)
         return ControllerState(zeros, zeros)
 
-    def key(
-        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState | None
-    ) -> Float[Tensor, "batch *queries keys"]:
-        """U = [x ; h], shape (..., key_size)."""
-        if not self.recurrent:
-            return inputs
-        assert state is not None
+    def step_input(
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
+    ) -> Float[Tensor, "batch *queries joined"]:
+        """U = [x ; h], which Eq. 10's outer products are made of; shape (..., input_size + dim)."""
         hidden = state.hidden if inputs.ndim == 2 else state.hidden.unsqueeze(1).expand(-1, inputs.shape[1], -1)
         return torch.cat([inputs, hidden], dim=-1)
 
     def preactivation(
-        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState | None
+        self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
     ) -> Float[Tensor, "batch *queries gates"]:
-        """The gates before their non-linearities: W_ih x + b_ih + W_hh h + b_hh, shape (..., gates)."""
+        """The gates before their non-linearities: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim)."""
         if inputs.shape[-1] != self.input_size:
-            raise InputError(f"this controller takes {self.input_size} features; {inputs.shape[-1]} came")
-        from_inputs = F.linear(inputs, self.weight_ih, self.bias_ih)
-        if not self.recurrent:
-            return from_inputs
-        assert state is not None
-        assert self.weight_hh is not None
+            raise InputError(f"got inputs of {inputs.shape[-1]} features; this controller takes {self.input_size}")
         from_state = F.linear(state.hidden, self.weight_hh, self.bias_hh)
+        from_inputs = F.linear(inputs, self.weight_ih, self.bias_ih)
         return from_inputs + (from_state if inputs.ndim == 2 else from_state.unsqueeze(1))
 
-    def gates(self, preactivation: Float[Tensor, "batch *queries gates"], state: ControllerState | None) -> Gates:
+    def gates(self, preactivation: Float[Tensor, "batch *queries gates"], state: ControllerState) -> Gates:
         """The inside of the step, from its pre-activations and the state before it."""
-        if not self.recurrent:
-            return lstm_gates(preactivation, None)
-        assert state is not None
         return lstm_gates(preactivation, state.cell if preactivation.ndim == 2 else state.cell.unsqueeze(1))
 
     def forward(
@@ -160,7 +133,7 @@ class LSTMController(nn.Module):
 
         Args:
             inputs: shape (batch, input_size) or (batch, queries, input_size).
-            state: the state before the step, zeros if None; not modified, and not looked at if not recurrent.
+            state: the state before the step, zeros if None; not modified.
 
         Returns:
             The output, shape (batch, dim) or (batch, queries, dim), and the state after the step (whose `hidden`
@@ -169,7 +142,6 @@ class LSTMController(nn.Module):
         Raises:
             ValueError: if `inputs` has other than `input_size` features.
         """
-        if state is None and self.recurrent:
-            state = self.initial_state(inputs.shape[0])
+        state = state or self.initial_state(inputs.shape[0])
         gates = self.gates(self.preactivation(inputs, state), state)
         return gates.hidden, ControllerState(gates.hidden, gates.cell)

@@ -13,9 +13,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastslow.errors import InputError
 
-#: Images in one pass where no batch statistics are in use: keeps every block of a pass under 32 MB, which the
-#: C library would otherwise give back to the system and fault in again at each call.
-IMAGES_PER_PASS = 80
+#: Bytes of the largest activation in one pass where no batch statistics are in use. It stays well under 32 MB: larger
+#: pieces of memory the C library gives back to the system, and faults them in again at each call.
+BYTES_PER_PASS = 16 * 2**20
 
 
 class ConvBlock(nn.Module):
@@ -67,7 +67,7 @@ class ConvEncoder(nn.Module):
             )
         residual = tuple(residual) or (False,) * len(channels)
         if len(residual) != len(channels):
-            raise InputError(f"{len(channels)} blocks came with {len(residual)} residual flags; one flag a block")
+            raise InputError(f"got {len(channels)} blocks and {len(residual)} residual flags; give one flag per block")
         sizes = [1, *channels]
         self.image_size = image_size
         self.blocks = nn.Sequential(
@@ -90,7 +90,7 @@ class ConvEncoder(nn.Module):
         """
         if images.shape[1:] != (1, self.image_size, self.image_size):
             raise InputError(
-                f"images of shape {tuple(images.shape[1:])} came; this encoder takes "
+                f"got images of shape {tuple(images.shape[1:])}; this encoder takes "
                 f"(1, {self.image_size}, {self.image_size}): grey, resized"
             )
         features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
@@ -146,3 +146,76 @@ class Projection(nn.Module):
             projection.linear.bias = nn.Parameter(-centre.running_mean * scale, requires_grad=False)
             projection.centre = nn.Identity()
         return projection
+
+
+class ImageEncoder(nn.Module):
+    """Images to the features that a memory reads: f^E of Eq. 1, then the projection if there is one.
+
+    Args:
+        encoder: the convolutions.
+        projection: the projection, or None.
+
+    Attributes:
+        log_sharpness: logarithm of the scale at which its features are compared by distance; trained with it.
+    """
+
+    def __init__(self, encoder: ConvEncoder, projection: Projection | None) -> None:
+        super().__init__()
+        self.encoder, self.projection = encoder, projection
+        self.log_sharpness = nn.Parameter(torch.tensor(-2.0))
+
+    @property
+    def num_features(self) -> int:
+        """Features of the output."""
+        return self.encoder.num_features if self.projection is None else self.projection.linear.out_features
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images, pixels."""
+        return self.encoder.image_size
+
+    def forward(self, images: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch features"]:
+        """Images (batch, 1, height, width) in [0, 1] to features (batch, num_features)."""
+        features: Tensor = self.encoder(images)
+        return features if self.projection is None else self.projection(features)
+
+    def folded(self) -> ImageEncoder:
+        """A copy for inference with every batch norm folded; equal in evaluation mode up to rounding."""
+        projection = None if self.projection is None else self.projection.folded()
+        folded = ImageEncoder(self.encoder.folded(), projection).eval().requires_grad_(False)
+        folded.log_sharpness = nn.Parameter(self.log_sharpness.detach().clone(), requires_grad=False)
+        return folded
+
+
+def build_encoder(
+    *, channels: Sequence[int], residual: Sequence[bool], image_size: int, projection: int
+) -> ImageEncoder:
+    """Convolutions and, where `projection` is not 0, a projection to that many features.
+
+    Weights are from torch's global generator. See `ConvEncoder` and `Projection` for the arguments.
+    """
+    encoder = ConvEncoder(channels=channels, residual=residual, image_size=image_size)
+    if not projection:
+        return ImageEncoder(encoder, None)
+    return ImageEncoder(encoder, Projection(num_features=encoder.num_features, dim=projection))
+
+
+def images_per_pass(encoder: ImageEncoder | ConvEncoder) -> int:
+    """How many images to embed at once where each is embedded as if alone: what `BYTES_PER_PASS` hold, at least 1.
+
+    By bytes rather than by number, so that large images and wide blocks are quick too.
+
+    Args:
+        encoder: what embeds them.
+
+    Returns:
+        83 for images of 28 pixels and 64 channels in 32 bits.
+    """
+    convolutions = encoder.encoder if isinstance(encoder, ImageEncoder) else encoder
+    size, largest = convolutions.image_size, 1
+    for block in convolutions.blocks:
+        assert isinstance(block, ConvBlock)
+        # The convolution's own output, before pooling halves its height and width.
+        largest = max(largest, block.conv.out_channels * size**2 * block.conv.weight.element_size())
+        size //= 2
+    return max(1, BYTES_PER_PASS // largest)

@@ -7,20 +7,22 @@ steps s = 1..S
 .. math:: \Delta W = -\sum_s \alpha\, \delta_s u_s^\top, \qquad
           \Delta W\, u = -\sum_s \alpha\, \delta_s\, (u_s \cdot u),
 
-the second being linear attention over the support steps: keys u_s, values -alpha delta_s. Both forms are here and
+the second being linear attention over the support steps. Both forms are here and
 equal to rounding; `FastWeights.compact` picks the cheaper one by size.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastslow.core.controllers import Gates
+from fastslow.errors import InputError
 
 # Of (gradient, output): the gradient times output (1 - output), and times 1 - output^2. One operator each, which can
 # itself be differentiated.
@@ -51,19 +53,37 @@ def gate_deltas(gates: Gates, synthetic_grad: Float[Tensor, "*batch dim"]) -> Fl
     return torch.cat([d_i, _sigmoid_backward(d_cell * prev_cell, f), d_g, d_o], dim=-1)
 
 
+class StepSize(nn.Module):
+    r"""Eq. 10's step size :math:`\alpha`, learned in logarithms so that it stays positive.
+
+    Args:
+        start: where it starts; positive.
+    """
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        if not 0 < start < math.inf:
+            raise InputError(f"got a step size of {start}; step sizes are learned in logarithms: positive and finite")
+        self.log = nn.Parameter(torch.tensor(math.log(start)))
+
+    def forward(self) -> Tensor:
+        """The step size, a scalar."""
+        return self.log.exp()
+
+
 class FastWeights(NamedTuple):
     r"""What one controller has learned from a task's support steps: :math:`\Delta W`, in either form.
 
     Attributes:
-        keys: u_s, shape (batch, steps, features), of steps not yet folded into `matrix`.
-        values: :math:`-\alpha \delta_s`, shape (batch, steps, gates).
-        num_biases: biases that learn too; each adds 1 to every product of keys.
+        inputs: u_s, shape (batch, steps, features), of steps not yet folded into `matrix`.
+        deltas: :math:`-\alpha \delta_s`, shape (batch, steps, gates).
+        num_biases: biases that learn too; each adds 1 to every product of inputs.
         matrix: :math:`\Delta W`, shape (batch, gates, features), or None while nothing is materialised.
         bias: what all biases together have learned, shape (batch, gates); None with `matrix`.
     """
 
-    keys: Tensor
-    values: Tensor
+    inputs: Tensor
+    deltas: Tensor
     num_biases: int = 0
     matrix: Tensor | None = None
     bias: Tensor | None = None
@@ -76,17 +96,17 @@ class FastWeights(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether nothing has been learned yet."""
-        return self.matrix is None and self.keys.shape[1] == 0
+        return self.matrix is None and self.inputs.shape[1] == 0
 
     def append(
-        self, keys: Float[Tensor, "batch *steps features"], values: Float[Tensor, "batch *steps gates"]
+        self, inputs: Float[Tensor, "batch *steps features"], deltas: Float[Tensor, "batch *steps gates"]
     ) -> FastWeights:
         """One support step more, or several at once, shape (batch, steps, ...); nothing is modified in place."""
-        if keys.ndim == 2:
-            keys, values = keys.unsqueeze(1), values.unsqueeze(1)
-        if self.keys.shape[1]:
-            keys, values = torch.cat([self.keys, keys], 1), torch.cat([self.values, values], 1)
-        return self._replace(keys=keys, values=values)
+        if inputs.ndim == 2:
+            inputs, deltas = inputs.unsqueeze(1), deltas.unsqueeze(1)
+        if self.inputs.shape[1]:
+            inputs, deltas = torch.cat([self.inputs, inputs], 1), torch.cat([self.deltas, deltas], 1)
+        return self._replace(inputs=inputs, deltas=deltas)
 
     def preactivation(self, inputs: Float[Tensor, "batch *queries features"]) -> Float[Tensor, "batch *queries gates"]:
         r"""What the fast weights add to the pre-activations: :math:`\Delta W u`.
@@ -98,21 +118,21 @@ class FastWeights(NamedTuple):
             Shape (batch, gates) or (batch, queries, gates).
         """
         rows = inputs.unsqueeze(1) if inputs.ndim == 2 else inputs
-        out = (rows @ self.keys.mT + self.num_biases) @ self.values
+        out = (rows @ self.inputs.mT + self.num_biases) @ self.deltas
         if self.matrix is not None and self.bias is not None:
             out = out + rows @ self.matrix.mT + self.bias.unsqueeze(1)
         return out.squeeze(1) if inputs.ndim == 2 else out
 
     def materialise(self) -> FastWeights:
         """The same weights with every step folded into `matrix`: cost no longer grows with the steps."""
-        matrix, bias = self.values.mT @ self.keys, self.num_biases * self.values.sum(1)
+        matrix, bias = self.deltas.mT @ self.inputs, self.num_biases * self.deltas.sum(1)
         if self.matrix is not None and self.bias is not None:
             matrix, bias = self.matrix + matrix, self.bias + bias
-        return FastWeights(self.keys[:, :0], self.values[:, :0], self.num_biases, matrix, bias)
+        return FastWeights(self.inputs[:, :0], self.deltas[:, :0], self.num_biases, matrix, bias)
 
     def compact(self) -> FastWeights:
         """The cheaper form: linear attention while a query costs fewer products that way, else one matrix."""
-        steps, features, gates = self.keys.shape[1], self.keys.shape[2], self.values.shape[2]
+        steps, features, gates = self.inputs.shape[1], self.inputs.shape[2], self.deltas.shape[2]
         if steps * (features + gates) <= features * gates:
             return self
         return self.materialise()

@@ -30,7 +30,7 @@ def synthetic_update(
         synthetic_grad: SG(a_t, y_t), shape (batch, dim), of a loss summed over the batch; detached here.
 
     Returns:
-        One gradient a parameter, by parameter name; summed over the batch, in the unit of `synthetic_grad`.
+        One gradient per parameter, by parameter name; summed over the batch, in the unit of `synthetic_grad`.
     """
     names, parameters = zip(*controller.named_parameters(), strict=True)
     with torch.enable_grad():

@@ -46,9 +46,7 @@ def address(
         ValueError: if the embedding sizes differ; the message gives both.
     """
     if query.shape[-1] != memory.shape[-1]:
-        raise InputError(
-            f"the query has {query.shape[-1]} features, the memory's slots {memory.shape[-1]}; make them equal"
-        )
+        raise InputError(f"got a query of {query.shape[-1]} features for slots of {memory.shape[-1]}; make them equal")
     # A row times M^T: several times quicker on CPU than M times a column.
     rows = query.unsqueeze(1) if query.ndim == 2 else query
     if similarity == "euclidean":
@@ -83,8 +81,8 @@ def read(
     """
     if address_weights.shape[-1] != memory.shape[1]:
         raise InputError(
-            f"{address_weights.shape[-1]} address weights came for a memory of {memory.shape[1]} slots; "
-            "give one weight a slot"
+            f"got {address_weights.shape[-1]} address weights for a memory of {memory.shape[1]} slots; "
+            "give one weight per slot"
         )
     if address_weights.ndim == 2:
         return torch.bmm(address_weights.unsqueeze(1), memory).squeeze(1)
@@ -113,30 +111,19 @@ def write(
     """
     if prev_memory.shape[1:] != (address_weights.shape[-1], write_vector.shape[-1]):
         raise InputError(
-            f"the memory has {prev_memory.shape[1]} slots of {prev_memory.shape[2]} features, but "
-            f"{address_weights.shape[-1]} address weights and a write vector of {write_vector.shape[-1]} came"
+            f"got {address_weights.shape[-1]} address weights and a write vector of {write_vector.shape[-1]} features; "
+            f"the memory has {prev_memory.shape[1]} slots of {prev_memory.shape[2]}: give one weight per slot, and "
+            "vectors as wide as a slot"
         )
     # lerp is Eq. 7 in one pass over the memory, three to four times quicker than as written.
     dtype = prev_memory.dtype  # what comes may be of 16 bits under autocast; the memory stays as it is
     return torch.lerp(prev_memory, write_vector.to(dtype).unsqueeze(1), address_weights.to(dtype).unsqueeze(2))
 
 
-def least_used(usage: Float[Tensor, "batch slots"]) -> Float[Tensor, "batch slots"]:
-    """Address weights that put everything on the slot used least; the first one of equals.
-
-    Not in the paper: its writes go where it read (`docs/deviations.md`).
-
-    Args:
-        usage: how much each slot has been used so far, shape (batch, slots).
-
-    Returns:
-        One-hot, shape (batch, slots). Carries no gradient.
-    """
-    return torch.zeros_like(usage).scatter(1, least_used_slots(usage, 1), 1.0)
-
-
 def least_used_slots(usage: Float[Tensor, "batch slots"], count: int) -> Int64[Tensor, "batch count"]:
     """The slots used least, in the order in which writes one after another would take them.
+
+    Not in the paper: its writes go where it read (`docs/deviations.md`).
 
     Args:
         usage: how much each slot has been used so far, shape (batch, slots).

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fastslow.core.controllers import ControllerState, LSTMController
-from fastslow.errors import refuse_unknown
+from fastslow.core.gated_layer import GatedLayer
 
 
 class GradientPredictor(nn.Module):
@@ -24,35 +24,15 @@ class GradientPredictor(nn.Module):
         dim: features of the controller output, k in the paper.
         target_size: features of the target: classes for a one-hot label, 2 for a position.
         hidden_size: width of the LSTM.
-        recurrent: carry the LSTM's state over the steps of a stream, or start each step from zeros.
-        kind: "learned" is Eq. 9. Two controls: "label_only" sees zeros for the activation; "random" has a random
-            head and never learns.
         generator: source of the initial weights; torch's global one if None.
     """
 
     def __init__(
-        self,
-        *,
-        dim: int,
-        target_size: int,
-        hidden_size: int = 64,
-        recurrent: bool = True,
-        kind: Literal["learned", "label_only", "random"] = "learned",
-        generator: torch.Generator | None = None,
+        self, *, dim: int, target_size: int, hidden_size: int = 64, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        refuse_unknown({"kind": (kind, ("learned", "label_only", "random"))})
-        self.kind = kind
-        self.lstm = LSTMController(
-            input_size=dim + target_size, dim=hidden_size, recurrent=recurrent, generator=generator
-        )
-        self.head = nn.Linear(hidden_size, dim)
-        nn.init.zeros_(self.head.bias)
-        if kind == "random":
-            nn.init.normal_(self.head.weight, generator=generator)
-            self.requires_grad_(False)
-        else:
-            nn.init.zeros_(self.head.weight)
+        self.lstm = LSTMController(input_size=dim + target_size, dim=hidden_size, generator=generator)
+        self.head = _head_at_zero(hidden_size, dim)
 
     def initial_state(self, batch_size: int) -> ControllerState:
         """Zeros for the LSTM, shape (batch_size, hidden_size) each."""
@@ -69,7 +49,7 @@ class GradientPredictor(nn.Module):
         Args:
             activation: the controller's output, shape (batch, dim); or (batch, examples, dim), each from the same
                 state. Detach it where the loss of this call must not reach the
-                controller (Eq. 11 does, see `predictor_loss`; the episodic regime wants it attached).
+                controller (Eq. 11 does, see `predictor_loss`; learning a task wants it attached).
             target: one-hot label or target vector, shape (batch, target_size), likewise.
             state: the LSTM's state before the step; None for a step from zeros.
 
@@ -77,10 +57,40 @@ class GradientPredictor(nn.Module):
             dL/da for a loss summed over the batch, in units of the running scale of `RunningRMS` where one
             is in use, in the shape of `activation`; and the state after.
         """
-        if self.kind == "label_only":
-            activation = torch.zeros_like(activation)
         hidden, state = self.lstm(torch.cat([activation, target], dim=-1), state)
         return self.head(hidden), state
+
+
+class StatelessPredictor(nn.Module):
+    """Eq. 9 without a state: a `GradientPredictor` whose every step starts from zeros.
+
+    Args:
+        dim: features of the controller output.
+        target_size: features of the target.
+        hidden_size: width of the gated layer.
+        generator: source of the initial weights; torch's global one if None.
+    """
+
+    def __init__(
+        self, *, dim: int, target_size: int, hidden_size: int = 64, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.layer = GatedLayer(input_size=dim + target_size, dim=hidden_size, generator=generator)
+        self.head = _head_at_zero(hidden_size, dim)
+
+    def forward(
+        self, activation: Float[Tensor, "*batch dim"], target: Float[Tensor, "*batch targets"]
+    ) -> Float[Tensor, "*batch dim"]:
+        """The predicted gradient, in the shape of `activation`; see `GradientPredictor.forward`."""
+        predicted: Tensor = self.head(self.layer(torch.cat([activation, target], dim=-1)))
+        return predicted
+
+
+def _head_at_zero(hidden_size: int, dim: int) -> nn.Linear:
+    head = nn.Linear(hidden_size, dim)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
 
 
 class RunningRMS(nn.Module):
@@ -166,7 +176,7 @@ def gradient_quality(
 
 
 class Predictors(nn.Module):
-    """The three gradient predictors of Sec. 3.2, one a controller. Passing one object twice shares it.
+    """The three gradient predictors of Sec. 3.2, one per controller. Passing one object twice shares it.
 
     Args:
         input: SG^IC, of the input controller.

@@ -1,27 +1,34 @@
 """Data sets and how episodes are drawn from them."""
 
 from fastslow.data.base import ClassImages
-from fastslow.data.episodes import EpisodeBatch, EpisodeSampler
-from fastslow.data.fetch.fetch import fetch
+from fastslow.data.episodes import EpisodeBatch, EpisodeDataset, EpisodeSampler
 from fastslow.data.fetch.locate import cache_folder, data_folder
 from fastslow.data.glyphs.glyphs import make_glyphs
+from fastslow.data.images.digits import load_digits
 from fastslow.data.images.folder import load_folder
 from fastslow.data.images.mnist import load_mnist
 from fastslow.data.images.omniglot import load_omniglot, omniglot_split
-from fastslow.data.registry import load_source
+from fastslow.data.images.parts import load_own_images
+from fastslow.data.registry import DATA, DataSource, data_names, fetch, load_source
 from fastslow.data.splits import Split, make_split, random_split
 
 __all__ = [
+    "DATA",
     "ClassImages",
+    "DataSource",
     "EpisodeBatch",
+    "EpisodeDataset",
     "EpisodeSampler",
     "Split",
     "cache_folder",
     "data_folder",
+    "data_names",
     "fetch",
+    "load_digits",
     "load_folder",
     "load_mnist",
     "load_omniglot",
+    "load_own_images",
     "load_source",
     "make_glyphs",
     "make_split",

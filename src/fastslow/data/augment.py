@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 def affine_amounts(num_images: int, generator: torch.Generator) -> Float[Tensor, "batch 6"]:
     """Standard normal amounts for `affine`, drawn on the CPU so that a seed gives the same ones for every device."""
-    return torch.randn(num_images, 6, generator=generator)
+    return torch.randn(num_images, 6, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def affine(

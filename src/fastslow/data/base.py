@@ -5,30 +5,45 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from fastslow.errors import InputError
+from fastslow.data.checks import as_labels
+from fastslow.errors import InputError, shown
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class ClassImages:
     """Grey images grouped by class, ink bright.
 
     Attributes:
-        images: shape (num_images, height, width), uint8, 0 is paper and 255 is ink.
+        images: shape (num_images, height, width), uint8, 0 is paper and 255 is ink. NumPy arrays are taken too, here
+            and for the labels, and kept as tensors.
         labels: shape (num_images,), int64 in [0, num_classes); the class of each image.
-        class_names: one name a class, in the order of the labels.
+        class_names: one name per class, in the order of the labels.
+
+    Raises:
+        InputError: if these do not fit together or are of another kind.
     """
 
     images: UInt8[Tensor, "images height width"]
     labels: Int64[Tensor, " images"]
     class_names: tuple[str, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        images: Tensor | np.ndarray,
+        labels: Tensor | np.ndarray | Sequence[int],
+        class_names: Sequence[str],
+    ) -> None:
+        # The class is frozen, hence `object`.
+        object.__setattr__(self, "images", _as_images(images))
+        object.__setattr__(self, "labels", as_labels(labels).to(self.images.device))
+        object.__setattr__(self, "class_names", _as_names(class_names))
         if len(self.images) != len(self.labels):
-            raise InputError(f"{len(self.images)} images came with {len(self.labels)} labels; give one label an image")
+            raise InputError(f"got {len(self.images)} images and {len(self.labels)} labels; give one label per image")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.num_classes:
             raise InputError(
                 f"labels run from {int(self.labels.min())} to {int(self.labels.max())}, "
@@ -44,12 +59,16 @@ class ClassImages:
         """The given classes only, renumbered 0, 1, ... in the order given; images stay in their order.
 
         Raises:
-            InputError: if a class is out of range or comes twice.
+            InputError: if a class is out of range or given twice.
         """
         if len(set(classes)) != len(classes) or not all(0 <= c < self.num_classes for c in classes):
-            raise InputError(f"{list(classes)} came to select; give different class numbers in [0, {self.num_classes})")
-        new_label = torch.full((self.num_classes,), -1, dtype=torch.int64)
-        new_label[torch.as_tensor(list(classes), dtype=torch.int64)] = torch.arange(len(classes))
+            raise InputError(
+                f"got classes {shown(list(classes))} to select; give different class numbers in [0, {self.num_classes})"
+            )
+        where = self.labels.device
+        chosen = torch.tensor(list(classes), dtype=torch.int64, device=where)
+        new_label = torch.full((self.num_classes,), -1, dtype=torch.int64, device=where)
+        new_label[chosen] = torch.arange(len(classes), device=where)
         keep = new_label[self.labels] >= 0
         return ClassImages(self.images[keep], new_label[self.labels[keep]], tuple(self.class_names[c] for c in classes))
 
@@ -59,3 +78,18 @@ class ClassImages:
         labels = [self.labels + k * self.num_classes for k in range(4)]
         names = [name if k == 0 else f"{name}@{90 * k}" for k in range(4) for name in self.class_names]
         return ClassImages(torch.cat(turned), torch.cat(labels), tuple(names))
+
+
+def _as_images(images: Tensor | np.ndarray) -> UInt8[Tensor, "images height width"]:
+    if isinstance(images, np.ndarray) and images.dtype == np.uint8:
+        images = torch.from_numpy(np.array(images, order="C"))  # a copy: arrays may be read-only or run backwards
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.dim() != 3:
+        form = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor | np.ndarray) else shown(images)
+        raise InputError(f"got images {form}; bytes (uint8) of shape (images, height, width) were expected, ink 255")
+    return images
+
+
+def _as_names(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"got class_names={shown(names)}; a list of one text per class was expected")
+    return tuple(names)

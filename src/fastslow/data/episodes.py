@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from fastslow.errors import InputError
+from fastslow.data.checks import as_labels, refuse_unless_whole
+from fastslow.errors import InputError, shown
+
+_CPU = torch.device("cpu")  # said everywhere: another default device must not change what is drawn
 
 
 class EpisodeBatch(NamedTuple):
@@ -37,35 +43,49 @@ class EpisodeSampler:
     and so is the order of support and query set. The cost does not depend on the sizes of the classes.
 
     Args:
-        labels: the class of each image of the data set, shape (images,), non-negative. Not kept.
+        labels: the class of each image of the data set, shape (images,), non-negative: a tensor, an array or a list
+            of whole numbers. Not kept.
         n_way: classes in a task.
-        n_shot: support images a class.
-        n_query: query images a class.
+        n_shot: support images of each class.
+        n_query: query images of each class.
         seed: of the sampler's own generator; the same seed gives the same episodes.
+
+    Attributes:
+        num_classes: how many classes are large enough to be drawn.
+        num_images: how many images these have.
+        classes_left_out: numbers of the classes that have images, but too few of them.
+        num_images_left_out: how many images those have.
 
     Raises:
         InputError: if a number is not positive, or fewer than `n_way` classes have enough images.
     """
 
-    def __init__(self, *, labels: Int64[Tensor, " images"], n_way: int, n_shot: int, n_query: int, seed: int) -> None:
+    def __init__(
+        self, *, labels: Tensor | np.ndarray | Sequence[int], n_way: int, n_shot: int, n_query: int, seed: int
+    ) -> None:
         for name, value in (("n_way", n_way), ("n_shot", n_shot), ("n_query", n_query)):
-            _refuse_non_positive(name, value)
+            refuse_unless_whole(name, value, 1)
+        refuse_unless_whole("seed", seed, -(2**63), 2**64 - 1)
+        labels = as_labels(labels)
         if len(labels) and int(labels.min()) < 0:
             raise InputError(f"the labels hold {int(labels.min())}; classes are numbered from 0")
         self.n_way, self.n_shot, self.n_query = n_way, n_shot, n_query
-        labels = labels.cpu()
-        counts = torch.bincount(labels)
+        classes, counts = torch.unique(labels, return_counts=True)
         starts = counts.cumsum(0) - counts
-        large_enough = (counts >= n_shot + n_query).nonzero().squeeze(1)
-        if len(large_enough) < n_way:
+        large_enough = counts >= min(n_shot + n_query, len(labels) + 1)  # the tensor's numbers end somewhere
+        self.num_classes = int(large_enough.sum())
+        self.num_images = int(counts[large_enough].sum())
+        self.classes_left_out: tuple[int, ...] = tuple(classes[~large_enough].tolist())
+        self.num_images_left_out = len(labels) - self.num_images
+        if self.num_classes < n_way:
             raise InputError(
                 f"{n_way}-way episodes need {n_way} classes with at least {n_shot} + {n_query} images "
-                f"(n_shot + n_query), but of {int((counts > 0).sum())} classes {len(large_enough)} have as "
+                f"(n_shot + n_query), but of {len(classes)} classes {self.num_classes} have as "
                 "many; lower n_way, n_shot or n_query, or give more data"
             )
         self._by_class = labels.argsort(stable=True)  # image indices, class after class
         self._starts, self._counts = starts[large_enough], counts[large_enough]
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator(device=_CPU).manual_seed(seed)
 
     def sample(self, num_tasks: int = 1) -> EpisodeBatch:
         """Draws the next tasks.
@@ -79,14 +99,18 @@ class EpisodeSampler:
         Raises:
             InputError: if `num_tasks` is not positive.
         """
-        _refuse_non_positive("num_tasks", num_tasks)
-        num_classes = torch.full((num_tasks,), len(self._counts))
+        refuse_unless_whole("num_tasks", num_tasks, 1)
+        num_classes = torch.full((num_tasks,), self.num_classes, dtype=torch.int64, device=_CPU)
         classes = self._distinct(num_classes, self.n_way)
         places = self._distinct(self._counts[classes], self.n_shot + self.n_query)
         images = self._by_class[self._starts[classes].unsqueeze(-1) + places]
         support = self._shuffled(images[..., : self.n_shot])
         query_set = self._shuffled(images[..., self.n_shot :])
         return EpisodeBatch(*support, *query_set)
+
+    def reseed(self, seed: int) -> None:
+        """Goes on as a sampler that was made with this seed: cheaper than making one."""
+        self._generator.manual_seed(seed)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to go on with the very next episode: the generator's state."""
@@ -96,11 +120,25 @@ class EpisodeSampler:
         """Takes up where `state_dict` was called; the data and the task's sizes must be the same.
 
         Raises:
-            InputError: if `state` did not come from `state_dict`.
+            InputError: if `state` is not one that `state_dict` gave; nothing has changed then.
         """
-        if set(state) != {"generator"}:
-            raise InputError(f"an episode sampler's state holds generator, but {sorted(state)} came")
+        if not isinstance(state, dict) or set(state) != {"generator"}:
+            names = list(state) if isinstance(state, dict) else state
+            raise InputError(f"got a state with {shown(names)}; an episode sampler's holds generator alone")
+        try:
+            torch.Generator(device=_CPU).set_state(state["generator"])  # tried on another one first
+        except (TypeError, RuntimeError) as error:
+            raise InputError(f"an episode sampler's state is damaged ({error}); start the sampler anew") from error
         self._generator.set_state(state["generator"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # As an array: torch cannot send a generator to a process started anew, like DataLoader's on Windows and macOS.
+        return self.__dict__ | {"_generator": self._generator.get_state().numpy()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        generator = torch.Generator(device=_CPU)
+        generator.set_state(torch.from_numpy(state["_generator"].copy()))
+        self.__dict__ |= state | {"_generator": generator}
 
     def _distinct(self, sizes: Int64[Tensor, "*batch"], count: int) -> Int64[Tensor, "*batch count"]:
         """For each entry of `sizes`, `count` distinct numbers below it, in random order.
@@ -109,10 +147,10 @@ class EpisodeSampler:
         numbers, and takes the last of these where the drawn one is taken already. That makes all subsets,
         not all orders, equally likely; hence the shuffle.
         """
-        chosen = torch.empty(*sizes.shape, count, dtype=torch.int64)
+        chosen = torch.empty(*sizes.shape, count, dtype=torch.int64, device=_CPU)
         for k in range(count):
             last = sizes - count + k
-            uniform = torch.rand(sizes.shape, generator=self._generator, dtype=torch.float64)
+            uniform = self._uniform(sizes.shape)
             drawn = (uniform * (last + 1)).long()
             taken = (chosen[..., :k] == drawn.unsqueeze(-1)).any(-1)
             chosen[..., k] = torch.where(taken, last, drawn)
@@ -122,15 +160,61 @@ class EpisodeSampler:
         self, images: Int64[Tensor, "tasks ways each"]
     ) -> tuple[Int64[Tensor, "tasks set"], Int64[Tensor, "tasks set"]]:
         """Images of all classes in one random order for each task, and their labels: the class's position."""
-        labels = torch.arange(self.n_way).view(1, -1, 1).expand_as(images).flatten(1)
+        labels = torch.arange(self.n_way, device=_CPU).view(1, -1, 1).expand_as(images).flatten(1)
         order = self._random_order(labels.shape)
         return images.flatten(1).gather(1, order), labels.gather(1, order)
 
     def _random_order(self, shape: torch.Size) -> Int64[Tensor, "*shape"]:
         """A random permutation of the last axis, another one for each row."""
-        return torch.rand(shape, generator=self._generator, dtype=torch.float64).argsort(-1)
+        return self._uniform(shape).argsort(-1)
+
+    def _uniform(self, shape: torch.Size) -> Float64[Tensor, "*shape"]:
+        return torch.rand(shape, generator=self._generator, dtype=torch.float64, device=_CPU)
 
 
-def _refuse_non_positive(name: str, value: int) -> None:
-    if value < 1:
-        raise InputError(f"{name} is {value}; it must be at least 1")
+class EpisodeDataset(Dataset[EpisodeBatch]):
+    """A fixed number of tasks for `torch.utils.data.DataLoader`, the same ones with any number of workers.
+
+    An `EpisodeSampler` that is copied into worker processes draws the same tasks in each. Here task i depends on
+    (seed, i) alone, so that workers, `DistributedSampler` and a resumed run share the tasks out by their numbers:
+    none is drawn twice and all of them together are the same. Each item is one task, an `EpisodeBatch` without its
+    first axis; `DataLoader` stacks them: `for batch in DataLoader(dataset, batch_size=16, num_workers=2)`.
+
+    Args:
+        labels: see `EpisodeSampler`, as for all but `num_tasks`.
+        n_way: classes in a task.
+        n_shot: support images of each class.
+        n_query: query images of each class.
+        seed: not negative; another seed gives other tasks. Change it from epoch to epoch, or ask for as many tasks as
+            the whole training needs.
+        num_tasks: how many tasks there are.
+
+    Raises:
+        InputError: see `EpisodeSampler`.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: Tensor | np.ndarray | Sequence[int],
+        n_way: int,
+        n_shot: int,
+        n_query: int,
+        seed: int,
+        num_tasks: int,
+    ) -> None:
+        refuse_unless_whole("num_tasks", num_tasks, 1)
+        refuse_unless_whole("seed", seed, 0)
+        self._sampler = EpisodeSampler(labels=labels, n_way=n_way, n_shot=n_shot, n_query=n_query, seed=seed)
+        self.seed, self.num_tasks = seed, num_tasks
+
+    def __len__(self) -> int:
+        return self.num_tasks
+
+    def __getitem__(self, index: int) -> EpisodeBatch:
+        """Task number `index`, from 0 to `num_tasks - 1`; `IndexError` beyond, as of a list."""
+        if not 0 <= index < self.num_tasks:
+            raise IndexError(f"got task {index}; there are tasks 0 to {self.num_tasks - 1}")
+        seed = np.random.SeedSequence((self.seed, index)).generate_state(1, np.uint64)
+        self._sampler.reseed(int(seed[0]))
+        return EpisodeBatch(*(part.squeeze(0) for part in self._sampler.sample()))

@@ -1,55 +1,73 @@
-"""Ready-made learners on top of the episodic regime: show examples, ask for answers; no training, no autograd."""
+"""Ready-made learners: show examples, ask for answers. Any method will do; `fastslow` needs no autograd."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from fastslow.core.encoders import IMAGES_PER_PASS
+from fastslow.core.encoders import images_per_pass
+from fastslow.data.preparation import Ink, as_pixels, prepare_stack, refuse_unprepared
 from fastslow.errors import InputError
-from fastslow.methods.episodic import TaskState
-from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, folded_encoder, load_model
+from fastslow.estimators.devices import on_device, usable_device
+from fastslow.estimators.labels import checked_labels, refuse_mixed
+from fastslow.methods.config import refuse_overfull
+from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model
 
 
 class FewShotClassifier:
-    """Learns new classes of images from one or a few examples each, at once, forward only.
+    """Learns new classes of images from one or a few examples each, at once.
+
+    Images are prepared one by one, as folders' are (`data.preparation.prepare`): they may be bright on dark or dark on
+    bright, pale, of 0 to 1, 0 to 255 or 16 bits, grey, RGB or RGBA. Whatever cannot be read as a drawing is refused.
 
     Examples:
-        >>> model = load_pretrained("omniglot-5w1s")
-        >>> model.learn(images, ["alpha", "beta", "gamma"])
-        >>> model.predict(more_images)
+        >>> from fastslow import load_pretrained
+        >>> from fastslow.data import make_glyphs
+        >>> drawings = make_glyphs(num_classes=3, per_class=2, seed=3).images.reshape(3, 2, 28, 28)
+        >>> model = load_pretrained("omniglot-5w1s").learn(drawings[:, 0], ["alpha", "beta", "gamma"])
+        >>> model.predict(drawings[:, 1])
+        ['alpha', 'beta', 'gamma']
 
     Args:
-        model: a trained model, see `load_model`; copied.
+        model: a trained model of any method, see `load_model`; copied.
+        device: where it runs, such as "cpu", "cuda" or "mps"; see `to`.
+        ink: whether ink is "bright" or "dark" in the images; "auto" decides image by image. "as_is" is for images that
+            are no drawings: their values are scaled to [0, 1] and otherwise left.
+        crop: cut each image, of any size, to its ink: for drawings that are small on their page.
 
     Raises:
-        ValueError: if the model was trained for another method: its memory has not learned to learn then.
+        ValueError: if torch cannot use the device here, or an option does not exist.
     """
 
-    def __init__(self, model: TrainedModel) -> None:
-        if model.method != "fastslow":
-            raise InputError(
-                f"a model of method {model.method!r} came; only one trained as fastslow learns from examples at once"
-            )
-        self.learner = copy.deepcopy(model.learner).eval().requires_grad_(False)
-        self.encoder = folded_encoder(model)
-        self.image_size = model.config.image_size
+    _state: Any
+
+    def __init__(
+        self, model: TrainedModel, *, device: str | torch.device = "cpu", ink: Ink = "auto", crop: bool = False
+    ) -> None:
+        refuse_unprepared(ink, crop)
+        self.ink, self.crop = ink, crop
+        # In 32 bits whatever torch's default type was when the model was built.
+        self.method = copy.deepcopy(model.method).float().eval().requires_grad_(False)
+        self.method.encoder = self.method.encoder.folded()
+        self.image_size, self._images_per_pass = model.config.image_size, images_per_pass(self.method.encoder)
         self.reset()
+        self.to(device)
 
     @property
     def max_classes(self) -> int:
         """The most classes that can be told apart at a time."""
-        return self.learner.num_classes
+        return self.method.num_classes
 
     @property
     def max_examples(self) -> int | None:
-        """The most examples between two resets, one a slot of the memory; None if there is no such limit."""
-        return self.learner.capacity
+        """The most examples between two resets, one per slot of the memory; None if there is no such limit."""
+        return self.method.capacity
 
     @property
     def classes(self) -> tuple[Hashable, ...]:
@@ -57,22 +75,41 @@ class FewShotClassifier:
         return tuple(self._classes)
 
     @property
-    def state(self) -> TaskState:
-        """All that has been learned since `reset`: memory and fast weights of one task."""
+    def state(self) -> Any:  # noqa: ANN401 - a method's state
+        """All that has been learned since `reset`: the method's state for one task."""
         return self._state
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs and `state` lies."""
+        return self._device
+
+    def to(self, device: str | torch.device) -> FewShotClassifier:
+        """Moves the model, with all that it has learned, to a device; images go there by themselves, answers come back.
+
+        Returns:
+            This classifier.
+
+        Raises:
+            ValueError: if torch cannot use the device here; nothing has been moved then.
+        """
+        self._device = usable_device(device)
+        self.method.to(self._device)
+        self._state = on_device(self._state, self._device)
+        return self
 
     def reset(self) -> None:
         """Forgets all classes learned."""
         self._classes: dict[Hashable, int] = {}
         self._num_examples = 0
-        self._state = self.learner.initial_state(1)
+        self._state = self.method.initial_state(1)
 
     def learn(self, images: ArrayLike | Tensor, labels: Iterable[Hashable]) -> FewShotClassifier:
         """Learns examples on top of those learned before, one after another.
 
         Args:
-            images: shape (examples, size, size), grey, ink bright: uint8 in [0, 255] or floats in [0, 1].
-            labels: one a image: strings, numbers, anything hashable; new ones make new classes.
+            images: shape (examples, size, size), or (examples, size, size, channels) for RGB and RGBA; see the class.
+            labels: one label per image: strings, numbers, anything hashable; new ones make new classes.
 
         Returns:
             This classifier.
@@ -81,16 +118,12 @@ class FewShotClassifier:
             ValueError: if shapes, ranges or numbers do not fit, or the memory cannot hold as many examples without
                 forgetting some; nothing has been learned then.
         """
-        batch = self._checked(images)
-        labels = _checked_labels(labels)
+        labels, batch = checked_labels(labels), self._checked(images)
         if len(labels) != len(batch):
-            raise InputError(f"{len(batch)} images came with {len(labels)} labels; give one label an image")
+            raise InputError(f"got {len(batch)} images and {len(labels)} labels; give one label per image")
         num_examples = self._num_examples + len(labels)
-        if self.max_examples is not None and num_examples > self.max_examples:
-            raise InputError(
-                f"{num_examples} examples would have been learned; this model's memory holds {self.max_examples}, and "
-                "one more would take the place of another: reset() it, or show fewer of each class"
-            )
+        refuse_overfull(num_examples, self.max_examples)
+        refuse_mixed([*self._classes, *labels])
         classes = dict(self._classes)
         for label in labels:
             classes.setdefault(label, len(classes))
@@ -100,8 +133,8 @@ class FewShotClassifier:
                 "reset() it, or load a model of more ways"
             )
         with torch.inference_mode():
-            numbers = torch.tensor([[classes[label] for label in labels]])
-            _, state = self.learner.learn(self._features(batch).unsqueeze(0), numbers, self._state)
+            numbers = torch.tensor([[classes[label] for label in labels]], device=self._device)
+            state = self.method.learn(self._features(batch).unsqueeze(0), numbers, self._state)
         self._classes, self._num_examples, self._state = classes, num_examples, state
         return self
 
@@ -110,8 +143,8 @@ class FewShotClassifier:
         if not self._classes:
             raise InputError("no class has been learned yet; call learn(images, labels) first")
         with torch.inference_mode():
-            logits = self.learner.answer(self._features(self._checked(images)).unsqueeze(0), self._state)
-        return logits[0, :, : len(self._classes)].numpy()
+            logits = self.method.answer(self._features(self._checked(images)).unsqueeze(0), self._state)
+        return logits[0, :, : len(self._classes)].cpu().numpy()
 
     def predict_proba(self, images: ArrayLike | Tensor) -> np.ndarray:
         """Probabilities of the classes, in the order of `classes`; shape (images, classes)."""
@@ -123,57 +156,42 @@ class FewShotClassifier:
         return [names[best] for best in self.decision_function(images).argmax(-1)]
 
     def _features(self, images: Tensor) -> Tensor:
-        return torch.cat(
-            [self.encoder(images[i : i + IMAGES_PER_PASS]) for i in range(0, len(images), IMAGES_PER_PASS)]
-        )
+        if len(images) <= self._images_per_pass:
+            return self.method.embed(images)
+        return torch.cat([self.method.embed(part) for part in torch.split(images, self._images_per_pass)])
 
     def _checked(self, images: ArrayLike | Tensor) -> Tensor:
-        """Images as floats (images, 1, size, size) in [0, 1]."""
-        batch, size = _as_tensor(images), self.image_size
-        if batch.ndim != 3 or batch.shape[1:] != (size, size) or len(batch) == 0:
+        """Images as floats (images, 1, size, size) in [0, 1], prepared, on the device."""
+        if isinstance(images, Tensor):
+            images = images.detach().cpu()
+            images = (images.float() if images.is_floating_point() else images).numpy()
+        stack, size = as_pixels(images, "images"), self.image_size
+        fits = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] <= 4)
+        if not fits or stack.size == 0 or (not self.crop and stack.shape[1:3] != (size, size)):
             raise InputError(
-                f"images of shape {tuple(batch.shape)} came; (examples, {size}, {size}) was expected: "
-                "grey images, resized, at least one"
+                f"got images of shape {stack.shape}; (examples, {size}, {size}) was expected, or with 3 or 4 channels "
+                "at the end: resize them, at least one; crop=True takes any height and width"
             )
-        if batch.dtype == torch.uint8:
-            return batch.unsqueeze(1).float() / 255
-        batch = batch.float()
-        if not torch.isfinite(batch).all():
-            raise InputError("the images hold NaN or infinity; clean them first")
-        if batch.min() < 0 or batch.max() > 1:
-            raise InputError(
-                f"the images run from {float(batch.min()):.3g} to {float(batch.max()):.3g}; floats in [0, 1] "
-                "with bright ink, or uint8, were expected"
-            )
-        return batch.unsqueeze(1)
+        prepared = prepare_stack(stack, size=size, ink=self.ink, crop=self.crop)
+        return torch.from_numpy(prepared).unsqueeze(1).to(self._device)
 
 
-def _as_tensor(images: ArrayLike | Tensor) -> Tensor:
-    """Images as a tensor of numbers."""
-    if not isinstance(images, Tensor):
-        array = np.asarray(images)
-        if array.dtype.kind not in "uifb":
-            raise InputError(f"images of type {array.dtype} came; an array of numbers was expected")
-        images = torch.from_numpy(np.array(array, order="C"))
-    if images.is_complex():
-        raise InputError(f"images of type {images.dtype} came; an array of real numbers was expected")
-    return images
-
-
-def _checked_labels(labels: Iterable[Hashable]) -> list[Hashable]:
-    """Labels as plain Python values."""
-    try:
-        plain = [label.item() if isinstance(label, np.generic | Tensor) else label for label in labels]
-        set(plain)
-    except (TypeError, RuntimeError, ValueError) as error:
-        raise InputError(f"the labels cannot be used ({error}); give a list of strings or numbers") from error
-    return plain
-
-
-def load_pretrained(name: str) -> FewShotClassifier:
+def load_pretrained(
+    name: str, *, device: str | torch.device = "cpu", ink: Ink = "auto", crop: bool = False
+) -> FewShotClassifier:
     """A learner that ships with the library, by name: "omniglot-5w1s" or "omniglot-20w1s".
 
+    Args:
+        name: one of `pretrained_names`.
+        device: where it runs, see `FewShotClassifier`, and so for `ink` and `crop`.
+        ink: whether ink is bright or dark in the images.
+        crop: cut each image to its ink.
+
     Raises:
-        ValueError: if there is no such model; the message lists those there are.
+        ValueError: if there is no such model, and the message lists those there are; or see `FewShotClassifier`.
     """
-    return FewShotClassifier(load_model(PRETRAINED_PREFIX + name))
+    # A model is built with random weights before it gets its own: not from torch's global stream, nor on its default
+    # device.
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        model = load_model(f"{PRETRAINED_PREFIX}{name}")
+    return FewShotClassifier(model, device=device, ink=ink, crop=crop)

@@ -1,97 +1,81 @@
-"""Trained models on disk: `model.safetensors` for the numbers, `model.json` beside it for what they are."""
+"""Trained models on disk: one safetensors file that says what it is, and a JSON copy of that for people to read."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 from fastslow.config import parse
-from fastslow.errors import InputError
-from fastslow.files import write_atomically, write_json
-from fastslow.methods.episodic import EpisodicLearner
-from fastslow.methods.models import ImageEncoder, ModelConfig, build_learner
-from fastslow.methods.protonet import PrototypeClassifier
+from fastslow.errors import InputError, shown, shown_path
+from fastslow.files import write_json
+from fastslow.methods import build_method
+from fastslow.methods.base import Method
+from fastslow.methods.config import ModelConfig
+from fastslow.tensors import fill, load_tensors, refuse_others, save_tensors
 
-#: What a model can have been trained for.
-METHODS = ("fastslow", "nmn", "protonet")
 #: Prefix of a model that ships with the library.
 PRETRAINED_PREFIX = "pretrained:"
 PRETRAINED_FOLDER = Path(__file__).parents[1] / "pretrained"
-#: 2: controllers that start each step from zeros have no forget gate.
-_FORMAT = 2
+#: 3: everything in one file; a method's weights under their own names.
+_FORMAT = 3
 
 
 class TrainedModel(NamedTuple):
     """A trained model and what it is.
 
     Attributes:
-        learner: the network with its predictors, in evaluation mode.
-        prototypes: the prototype classifier on the same encoder.
-        config: what the learner was built from.
-        method: the method it was trained for: fastslow, nmn or protonet.
-        details: whatever else was written beside it: data, split, seed, training options.
+        method: the method, in evaluation mode.
+        config: what it was built from.
+        details: whatever else was written with it, plain values: training options, `trained_on`, versions.
     """
 
-    learner: EpisodicLearner
-    prototypes: PrototypeClassifier
+    method: Method[Any]
     config: ModelConfig
-    method: str
     details: dict[str, Any]
 
 
-def folded_encoder(model: TrainedModel) -> ImageEncoder:
-    """The model's encoder for inference, every batch norm folded."""
-    encoder = model.learner.network.encoder
-    assert isinstance(encoder, ImageEncoder)
-    return encoder.folded()
-
-
-def save_model(path: Path, model: TrainedModel, *, half: bool = False) -> None:
-    """Writes `path` (.safetensors) and the JSON beside it, both atomically.
+def save_model(path: str | Path, model: TrainedModel, *, half: bool = False) -> None:
+    """Writes `path` (.safetensors), complete in itself, and a JSON copy of what it is beside it.
 
     Args:
         path: ends in .safetensors.
         model: what to write.
         half: store floats in 16 bits, half the size; read back into 32.
+
+    Raises:
+        ValueError: if the path ends otherwise, a weight is not finite, or no file can be written there.
     """
-    tensors = {}
-    for prefix, module in (("learner", model.learner), ("prototypes", model.prototypes)):
-        for name, tensor in module.state_dict().items():
-            small = half and tensor.is_floating_point()
-            tensors[f"{prefix}.{name}"] = (tensor.half() if small else tensor).detach().cpu().contiguous()
-    write_atomically(path, lambda temporary: save_file(tensors, temporary))
-    content = {
-        "format": _FORMAT, "method": model.method, "model": dataclasses.asdict(model.config), "details": model.details,
-    }  # fmt: skip
-    write_json(path.with_suffix(".json"), content)
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"got {shown_path(path)} to write a model to; give a file that ends in .safetensors")
+    header = {"format": _FORMAT, "model": dataclasses.asdict(model.config), "details": model.details}
+    save_tensors(path, model.method.state_dict(), header, half=half)
+    write_json(path.with_suffix(".json"), header)
 
 
 def load_model(source: str | Path) -> TrainedModel:
-    """Reads a model: "pretrained:NAME", a run folder, or a .safetensors file with its JSON.
+    """Reads a model: "pretrained:NAME", a run folder, or a .safetensors file.
+
+    Torch's global random stream, default dtype and default device play no part in it and are left alone.
 
     Raises:
-        ValueError: if it is missing, corrupt, or of other sizes than its JSON says; the message names the file.
+        ValueError: if it is missing, damaged, or its weights are not those of what it says it is; the message names
+            the file.
     """
     path = _locate(str(source))
-    content = _read_json(path.with_suffix(".json"))
-    config = parse(ModelConfig, content["model"])
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is corrupt or truncated ({error}); train or copy it again") from error
-    learner, prototypes = build_learner(config), PrototypeClassifier(num_classes=config.n_way)
-    for prefix, module in (("learner.", learner), ("prototypes.", prototypes)):
-        _fill(module, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, path)
-    learner.eval()
-    return TrainedModel(learner, prototypes, config, content["method"], content["details"])
+    tensors, header = load_tensors(path)
+    config = _config(header, path)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        expected = {name: tensor.to(_dtype(tensor)) for name, tensor in build_method(config).state_dict().items()}
+    refuse_others(expected, tensors, path)  # before memory is taken for what a header asks for
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        method = build_method(config).float()
+    fill(method, tensors, path)
+    return TrainedModel(method.eval(), config, header["details"])
 
 
 def pretrained_names() -> list[str]:
@@ -99,51 +83,37 @@ def pretrained_names() -> list[str]:
     return sorted(path.stem for path in PRETRAINED_FOLDER.glob("*.safetensors"))
 
 
+def _dtype(tensor: torch.Tensor) -> torch.dtype:
+    """Floats of a model are of 32 bits, whatever torch's default is."""
+    return torch.float32 if tensor.is_floating_point() else tensor.dtype
+
+
+def _config(header: Mapping[str, Any], path: Path) -> ModelConfig:
+    version = header.get("format")
+    if version != _FORMAT:
+        raise InputError(
+            f"{shown_path(path)} has format {shown(version)}; this version reads {_FORMAT}: train the model again"
+        )
+    if not isinstance(header.get("model"), dict) or not isinstance(header.get("details"), dict):
+        raise InputError(f"{shown_path(path)} does not say what model it is; copy or train it again")
+    try:
+        return parse(ModelConfig, header["model"])
+    except InputError as error:
+        raise InputError(f"{shown_path(path)} describes no model of this version: {error}") from error
+
+
 def _locate(source: str) -> Path:
     if source.startswith(PRETRAINED_PREFIX):
         name = source.removeprefix(PRETRAINED_PREFIX)
         if name not in pretrained_names():
-            raise InputError(f"there is no pretrained model {name!r}; there are {', '.join(pretrained_names())}")
+            raise InputError(f"there is no pretrained model {shown(name)}; there are {', '.join(pretrained_names())}")
         return PRETRAINED_FOLDER / f"{name}.safetensors"
     path = Path(source)
     if path.is_dir():
         path = path / "model.safetensors"
     if path.suffix != ".safetensors" or not path.exists():
         raise InputError(
-            f"there is no model {path}: give a run folder, a .safetensors file, or {PRETRAINED_PREFIX}NAME with "
-            f"one of {', '.join(pretrained_names())}"
+            f"there is no model {shown_path(path)}: give a run folder, a .safetensors file, or {PRETRAINED_PREFIX}NAME "
+            f"with one of {', '.join(pretrained_names())}"
         )
     return path
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise InputError(f"{path} is missing: it says what the weights beside it are; copy both files")
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        if content["format"] != _FORMAT:
-            raise InputError(
-                f"{path} has format {content['format']}; this version reads format {_FORMAT}: train the model again"
-            )
-        if not isinstance(content["model"], dict) or not isinstance(content["details"], dict):
-            raise TypeError("model and details are to be objects")
-        if content["method"] not in METHODS:
-            raise InputError(f"{path} has method {content['method']!r}; the methods are {', '.join(METHODS)}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is no description of a model ({error!r}); copy it again") from error
-    return content
-
-
-def _fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    expected = module.state_dict()
-    for name, tensor in expected.items():
-        if name not in tensors:
-            raise InputError(f"{path} has no {name}, which its JSON asks for; the two files do not belong together")
-        if tensors[name].shape != tensor.shape:
-            raise InputError(
-                f"{path} has {name} of shape {tuple(tensors[name].shape)}, but its JSON asks for "
-                f"{tuple(tensor.shape)}; the two files do not belong together"
-            )
-    module.load_state_dict({name: tensors[name].to(tensor.dtype) for name, tensor in expected.items()})

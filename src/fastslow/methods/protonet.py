@@ -2,69 +2,64 @@
 
 from __future__ import annotations
 
-import torch
+import math
+from typing import NamedTuple
+
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-
-def prototype_logits(
-    support: Float[Tensor, "batch support features"],
-    support_labels: Int64[Tensor, "batch support"],
-    query: Float[Tensor, "batch queries features"],
-    *,
-    n_way: int,
-) -> Float[Tensor, "batch queries classes"]:
-    """Minus half the squared distance of each query to the mean of each class.
-
-    Args:
-        support: features of the support set, shape (batch, support, features).
-        support_labels: shape (batch, support), in [0, n_way); every class at least once.
-        query: shape (batch, queries, features).
-        n_way: number of classes.
-
-    Returns:
-        Logits up to their sharpness and a constant a query, shape (batch, queries, n_way).
-    """
-    members = F.one_hot(support_labels, n_way).to(support.dtype).mT
-    prototypes = members @ support / members.sum(-1, keepdim=True)
-    return query @ prototypes.mT - 0.5 * prototypes.square().sum(-1).unsqueeze(1)
+from fastslow.core.encoders import ImageEncoder
+from fastslow.methods.base import Method, refuse_wrong_labels
+from fastslow.methods.config import ModelConfig
 
 
-def pair_loss(features: Float[Tensor, "classes 2 features"], sharpness: Tensor) -> Float[Tensor, ""]:
-    """Prototypical loss of one large 1-shot task read both ways: each of two drawings a class finds the other.
+class ClassSums(NamedTuple):
+    """What a support set has taught: the mean of each class, as sum and count.
 
-    Args:
-        features: two examples of each of many classes, shape (classes, 2, features).
-        sharpness: scale of the logits, a positive scalar.
-
-    Returns:
-        Mean cross entropy in nats.
-    """
-    first, second = features[:, 0], features[:, 1]
-    logits = -0.5 * sharpness * torch.cdist(first, second).square()
-    target = torch.arange(len(features), device=features.device)
-    return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.mT, target))
-
-
-class PrototypeClassifier(nn.Module):
-    """Nearest class mean in the encoder's features, with the call of `EpisodicLearner`.
-
-    Args:
-        num_classes: the most ways a task can have.
+    Attributes:
+        sums: of features, shape (batch, classes, features).
+        counts: of examples, shape (batch, classes).
     """
 
-    def __init__(self, *, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.log_sharpness = nn.Parameter(torch.tensor(-2.0))
+    sums: Tensor
+    counts: Tensor
 
-    def forward(
+
+class PrototypicalNetwork(Method[ClassSums]):
+    """Nearest class mean, by distance in the encoder's features."""
+
+    def initial_state(self, batch_size: int) -> ClassSums:
+        """See `Method.initial_state`."""
+        weight = self.encoder.log_sharpness
+        sums = weight.new_zeros(batch_size, self.num_classes, self.encoder.num_features)
+        return ClassSums(sums, sums[..., 0])
+
+    def learn(
         self,
-        support: Float[Tensor, "batch support features"],
-        support_labels: Int64[Tensor, "batch support"],
-        query: Float[Tensor, "batch queries features"],
+        examples: Float[Tensor, "batch support features"],
+        targets: Int64[Tensor, "batch support"],
+        state: ClassSums | None = None,
+    ) -> ClassSums:
+        """See `Method.learn`."""
+        refuse_wrong_labels(examples, targets, self.num_classes)
+        state = state or self.initial_state(len(examples))
+        members = F.one_hot(targets, self.num_classes).to(examples.dtype).mT
+        return ClassSums(state.sums + members @ examples, state.counts + members.sum(-1))
+
+    def answer(
+        self, examples: Float[Tensor, "batch queries features"], state: ClassSums
     ) -> Float[Tensor, "batch queries classes"]:
-        """Logits of the query sets, shape (batch, queries, ways): as many as the support labels name."""
-        n_way = int(support_labels.max()) + 1
-        return self.log_sharpness.exp() * prototype_logits(support, support_labels, query, n_way=n_way)
+        """Minus half the squared distance to each class mean, up to a constant per query, times the sharpness.
+
+        Minus infinity for classes never shown. See `Method.answer`.
+        """
+        prototypes = state.sums / state.counts.clamp_min(1).unsqueeze(-1)
+        logits = examples @ prototypes.mT - 0.5 * prototypes.square().sum(-1).unsqueeze(1)
+        never_shown = (state.counts == 0).unsqueeze(1)
+        return self.encoder.log_sharpness.exp() * logits.masked_fill(never_shown, -math.inf)
+
+
+def build(config: ModelConfig, encoder: ImageEncoder) -> PrototypicalNetwork:
+    """Prototypes on an encoder; there are no weights beside it."""
+    return PrototypicalNetwork(encoder=encoder, num_classes=config.n_way)

@@ -6,68 +6,107 @@ by `TEST_SEED`, whatever the training seed.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
-from fastslow.core.encoders import IMAGES_PER_PASS
+from fastslow.core.encoders import ConvEncoder, ImageEncoder, images_per_pass
+from fastslow.data.base import ClassImages
 from fastslow.data.episodes import EpisodeSampler
+from fastslow.data.splits import Split
+from fastslow.errors import InputError, refuse_unknown, shown
+from fastslow.methods import build_method
+from fastslow.methods.base import Method
+from fastslow.methods.config import METHODS, refuse_overfull
+from fastslow.methods.files import TrainedModel
+from fastslow.methods.networks import MemoryMethod
+from fastslow.methods.protonet import PrototypicalNetwork
+from fastslow.protocol.classes import classes_trained_on, usage
+from fastslow.protocol.result import Interval
 
-#: Queries a class in evaluation.
+#: Queries per class in evaluation.
 QUERIES_PER_CLASS = 15
 #: Seed of the test episodes.
 TEST_SEED = 2020
-#: Answers a batch of tasks: (support, support labels, query) to logits.
+#: Seeds, and counts per class, are below this.
+MAX_NUMBER = 10**12
+#: An accelerator takes as many of the processor's passes at once.
+ACCELERATOR_PASSES = 25
+#: Answers a batch of tasks: (support, support labels, query) to logits. A `Method` is one.
 Classifier = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+class Evaluation(NamedTuple):
+    """What a model was measured to be.
+
+    Attributes:
+        numbers: accuracies, shares in [0, 1], with their intervals over episodes: "accuracy" first; then
+            "accuracy_new_classes", where the model was trained on some of the classes and enough others are left;
+            "fast_path_off", of the same weights, where there is a fast path; "protonet", in the same encoder's
+            features, where it is not what was measured.
+        facts: what the numbers depend on: the episodes, the split, how many classes and images were used and left
+            out, and of how many classes training has seen images ("trained_on_classes"; None if not recorded).
+    """
+
+    numbers: dict[str, Interval]
+    facts: dict[str, Any]
+
+
 def to_unit(images: UInt8[Tensor, "batch height width"]) -> Float[Tensor, "batch 1 height width"]:
-    """Bytes to the range [0, 1], ink = 1, with a channel axis."""
-    return images.unsqueeze(1).float() / 255
+    """Bytes to the range [0, 1], ink = 1, with a channel axis; float32."""
+    return images.unsqueeze(1).to(torch.float32) / 255
 
 
 @torch.no_grad()
 def embed(
-    encoder: nn.Module, images: UInt8[Tensor, "images height width"], *, device: torch.device | None = None
-) -> Float[Tensor, "images features"]:
+    encoder: ImageEncoder | ConvEncoder | Method[Any],
+    images: UInt8[Tensor, "images height width"],
+    *,
+    device: torch.device | None = None,
+) -> Float[Tensor, "images ..."]:
     """Features of many images under frozen statistics, in passes of a size the machine likes.
 
     Args:
-        encoder: its training mode is put back afterwards.
+        encoder: an encoder, or a method, which may embed in its own way. Its training mode is put back afterwards.
         images: shape (images, height, width), uint8.
         device: where the encoder is; the CPU if None.
 
     Returns:
         Shape (images, features), on the device.
     """
+    call, convolutions = (encoder.embed, encoder.encoder) if isinstance(encoder, Method) else (encoder, encoder)
     were_training = [module for module in encoder.modules() if module.training]
     encoder.eval()
-    size = IMAGES_PER_PASS if device is None or device.type == "cpu" else 2048
-    features = [encoder(to_unit(part.to(device))) for part in torch.split(images, size)]
+    passes = 1 if device is None or device.type == "cpu" else ACCELERATOR_PASSES
+    parts = torch.split(images, passes * images_per_pass(convolutions))
+    features = [call(to_unit(part.to(device))) for part in parts]
     for module in were_training:
         module.training = True
     return torch.cat(features)
 
 
-def accuracy_with_interval(accuracies: Float[Tensor, " episodes"]) -> tuple[float, float]:
+def accuracy_with_interval(accuracies: Float[Tensor, " episodes"]) -> Interval:
     """Mean and half width of the 95 % interval (normal, over episodes) of accuracies in [0, 1]."""
-    mean = float(accuracies.double().mean())
-    if len(accuracies) < 2:
-        return mean, math.nan
-    return mean, 1.96 * float(accuracies.double().std()) / math.sqrt(len(accuracies))
+    mean, count = float(accuracies.double().mean()), len(accuracies)
+    if count < 2:
+        return Interval(mean, None, count)
+    return Interval(mean, 1.96 * float(accuracies.double().std()) / math.sqrt(count), count)
 
 
 def evaluate_episodes(
     classify: Classifier,
-    features: Float[Tensor, "images features"],
+    features: Float[Tensor, "images ..."],
     labels: Int64[Tensor, " images"],
     *,
     n_way: int,
     n_shot: int,
     episodes: int,
+    queries: int = QUERIES_PER_CLASS,
     seed: int = TEST_SEED,
     tasks_per_batch: int = 50,
     on_progress: Callable[[int], None] | None = None,
@@ -78,9 +117,10 @@ def evaluate_episodes(
         classify: learns the support sets and answers the queries; see `Classifier`.
         features: shape (images, features).
         labels: class of each image.
-        n_way: classes an episode.
-        n_shot: support examples a class.
+        n_way: classes per episode.
+        n_shot: support examples per class.
         episodes: how many.
+        queries: per class.
         seed: which ones.
         tasks_per_batch: tasks side by side; does not change the result.
         on_progress: called with the number of episodes done so far.
@@ -91,7 +131,7 @@ def evaluate_episodes(
     Raises:
         ValueError: if the data cannot give such episodes.
     """
-    sampler = EpisodeSampler(labels=labels, n_way=n_way, n_shot=n_shot, n_query=QUERIES_PER_CLASS, seed=seed)
+    sampler = EpisodeSampler(labels=labels, n_way=n_way, n_shot=n_shot, n_query=queries, seed=seed)
     accuracies = []
     done = 0
     while done < episodes:
@@ -100,8 +140,134 @@ def evaluate_episodes(
         support, support_labels, query, query_labels = (torch.cat(part) for part in zip(*drawn, strict=True))
         logits = classify(features[support], support_labels.to(features.device), features[query])
         predicted = logits[..., :n_way].argmax(-1).cpu()
-        accuracies.append((predicted == query_labels).float().mean(1))
+        accuracies.append((predicted == query_labels).to(torch.float32).mean(1))
         done += len(drawn)
         if on_progress is not None:
             on_progress(done)
     return torch.cat(accuracies)
+
+
+def evaluate_model(
+    model: TrainedModel,
+    *,
+    images: ClassImages,
+    split: Split,
+    part: str = "test",
+    n_way: int = 5,
+    n_shot: int = 1,
+    queries: int = QUERIES_PER_CLASS,
+    episodes: int = 1000,
+    seed: int | None = None,
+    method: str | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Accuracy of a model and, beside it, of its fast path off and of prototypes in its encoder's features.
+
+    Where the model was trained on some of the classes, the classes that are new to it are measured alone as well.
+
+    Args:
+        model: the model; not modified.
+        images: all images of the data.
+        split: their split.
+        part: "train", "validation", "test", or "all" classes.
+        n_way: classes per episode, at most those of the model.
+        n_shot: support examples per class.
+        queries: per class.
+        episodes: how many, at least 2.
+        seed: of the episodes; `TEST_SEED` if None.
+        method: name in `METHODS` of a method to measure in place of the model's, built around the model's encoder.
+        on_progress: called with the number of episodes done of the first number.
+
+    Returns:
+        Numbers and facts.
+
+    Raises:
+        ValueError: if the model or the data cannot give such episodes.
+    """
+    seed = TEST_SEED if seed is None else seed
+    measured = model.method if method in (None, model.config.method) else _around_encoder(model, str(method))
+    _refuse_impossible(model, measured, n_way=n_way, n_shot=n_shot, queries=queries, episodes=episodes, seed=seed)
+    held_out = images.select(split.part(part))
+    trained = classes_trained_on(model.details, held_out.class_names)
+    new = torch.isin(held_out.labels, torch.tensor(trained or [], dtype=torch.int64), invert=True)
+    options = {"n_way": n_way, "n_shot": n_shot, "queries": queries, "episodes": episodes, "seed": seed}
+    bench = _Bench(held_out, options)
+    with torch.inference_mode():
+        numbers = {"accuracy": bench.accuracy(measured, on_progress=on_progress)}
+        if trained and usage(held_out.labels[new], n_shot + queries)["classes_used"] >= n_way:
+            numbers["accuracy_new_classes"] = bench.accuracy(measured, new)
+        numbers |= {name: bench.accuracy(beside) for name, beside in _beside(model, measured).items()}
+    facts = {
+        "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
+        "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
+        "transductive": measured.transductive, **usage(held_out.labels, n_shot + queries, held_out.num_classes),
+        "trained_on_classes": None if trained is None else len(trained),
+    }  # fmt: skip
+    return Evaluation(numbers, facts)
+
+
+class _Bench:
+    """The images measured on: their features, made once for all methods that embed alike, and the episodes."""
+
+    def __init__(self, images: ClassImages, options: dict[str, int]) -> None:
+        self.images, self.options = images, options
+        self._features: dict[object, Tensor] = {}
+
+    def accuracy(
+        self, method: Method[Any], keep: Tensor | None = None, *, on_progress: Callable[[int], None] | None = None
+    ) -> Interval:
+        """Of a method, on all images or on those to keep, a mask."""
+        features, labels = self._embedded(method), self.images.labels
+        if keep is not None:
+            features, labels = features[keep.to(features.device)], labels[keep]
+        return accuracy_with_interval(
+            evaluate_episodes(method, features, labels, **self.options, on_progress=on_progress)
+        )
+
+    def _embedded(self, method: Method[Any]) -> Tensor:
+        way = type(method).embed
+        if way not in self._features:
+            # What embeds by its encoder alone may as well do it folded.
+            encoder = method.encoder.folded() if way is Method.embed else method
+            device = method.encoder.log_sharpness.device
+            self._features[way] = embed(encoder, self.images.images, device=device)
+        return self._features[way]
+
+
+def _beside(model: TrainedModel, measured: Method[Any]) -> dict[str, Method[Any]]:
+    """What stands beside a method's own number."""
+    beside: dict[str, Method[Any]] = {}
+    if isinstance(measured, MemoryMethod) and measured.fast_controllers:
+        beside["fast_path_off"] = measured.without_fast_path()
+    if not isinstance(measured, PrototypicalNetwork):
+        beside["protonet"] = PrototypicalNetwork(encoder=measured.encoder, num_classes=model.config.n_way)
+    return beside
+
+
+def _around_encoder(model: TrainedModel, name: str) -> Method[Any]:
+    """Another method around a model's encoder; weights that it may have beside it are those of seed 0."""
+    refuse_unknown({"method": (name, tuple(METHODS))})
+    config = dataclasses.replace(model.config, method=name, control="none")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        method = build_method(config, model.method.encoder)
+    if set(method.stages) != {"encoder"}:
+        raise InputError(
+            f"got method={shown(name)} for a model trained as {shown(model.config.method)}; it has weights beside the "
+            f"encoder that would not be trained: train a model with method {name}"
+        )
+    return method.to(model.method.encoder.log_sharpness.device).eval()
+
+
+def _refuse_impossible(model: TrainedModel, measured: Method[Any], **options: int) -> None:
+    """Refuses episodes that no data could mend; those that more data would mend are refused by the sampler."""
+    bounds = {
+        "n_way": (2, model.config.n_way), "n_shot": (1, MAX_NUMBER), "queries": (1, MAX_NUMBER),
+        "episodes": (2, MAX_NUMBER), "seed": (0, MAX_NUMBER),
+    }  # fmt: skip
+    reasons = {"n_way": "the ways of a task that this model was built for", "episodes": "an interval needs at least 2"}
+    for name, (low, high) in bounds.items():
+        if not low <= options[name] <= high:
+            reason = f" ({reasons[name]})" if name in reasons else ""
+            raise InputError(f"got {name}={shown(options[name])}; it must be from {low} to {high}{reason}")
+    refuse_overfull(options["n_way"] * options["n_shot"], measured.capacity)

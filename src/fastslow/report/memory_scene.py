@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from fastslow.core.keyed_memory import KeyedState
 from fastslow.data.base import ClassImages
 from fastslow.data.episodes import EpisodeSampler
-from fastslow.methods.episodic import EpisodicLearner
+from fastslow.methods.networks import KeyedNetwork, MemoryMethod
+from fastslow.methods.paper_rule import LiteralFastSlow
 from fastslow.protocol.fewshot import embed
 
 #: Which task is shown, unless said otherwise. Not chosen by how the picture comes out.
@@ -41,7 +43,7 @@ class MemoryScene(NamedTuple):
 
 @torch.no_grad()
 def memory_scene(
-    learner: EpisodicLearner, images: ClassImages, *, n_way: int = 5, seed: int = SCENE_SEED
+    learner: MemoryMethod[Any], images: ClassImages, *, n_way: int = 5, seed: int = SCENE_SEED
 ) -> MemoryScene:
     """Has a learner learn the classes of a small task one by one, and asks it about the last one.
 
@@ -63,21 +65,38 @@ def memory_scene(
     asked = images.images[drawn.query_indices[0][drawn.query_labels[0] == n_way - 1]]
     was_training = learner.training
     learner.eval()
-    features = embed(learner.network.encoder, torch.cat([shown, asked])).unsqueeze(0)
+    features = embed(learner.encoder, torch.cat([shown, asked])).unsqueeze(0)
     states = [learner.initial_state(1)]
     for c in range(n_way):
-        states.append(learner.learn(features[:, c : c + 1], torch.tensor([[c]]), states[-1])[1])
+        states.append(learner.learn(features[:, c : c + 1], torch.tensor([[c]]), states[-1]))
     learner.train(was_training)
-    memory = learner.network.memory
     question = features[:, n_way:]
-    looks = [memory.look(question, state.memory, state.fast, zero_read=learner.zero_read) for state in states[-2:]]
-    slots = torch.stack([state.memory.memory[0] for state in states])
+    slots = torch.stack([_slots(state)[0] for state in states])
     return MemoryScene(
         learned=shown,
         asked=asked[0],
         slots=slots[-2:],
         written=slots.diff(dim=0).square().sum(-1).argmax(-1).tolist(),
-        addresses=torch.stack([look.address_weights[0, 0] for look in looks]),
+        addresses=torch.stack([_address_weights(learner, question, state) for state in states[-2:]]),
         probabilities=torch.stack([learner.answer(question, s)[0, 0, :n_way].softmax(-1) for s in states[-2:]]),
-        key_width=memory.dim if memory.slots == "keyed" else 0,
+        key_width=_slots(states[0])[1],
     )
+
+
+def _address_weights(
+    learner: MemoryMethod[Any],
+    question: Float[Tensor, "1 1 features"],
+    state: Any,  # noqa: ANN401 - a method's state
+) -> Float[Tensor, " slots"]:
+    """Where the memory is read when it is asked."""
+    if isinstance(learner, KeyedNetwork):
+        return learner.memory.look(question, state).address_weights[0, 0]
+    assert isinstance(learner, LiteralFastSlow)
+    return learner.memory.look(question, state.memory, state.fast).address_weights[0, 0]
+
+
+def _slots(state: Any) -> tuple[Float[Tensor, "slots width"], int]:  # noqa: ANN401 - a method's state
+    """The slots of one task, and how many of their features are a key; 0 where a slot is one vector."""
+    if isinstance(state, KeyedState):
+        return state.slots[0], state.keys.shape[-1]
+    return state.memory.slots[0], 0

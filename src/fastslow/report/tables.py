@@ -6,101 +6,241 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from fastslow.errors import InputError
+from fastslow.protocol.result import SHARE, Interval, Result, read_result
 
-#: What the rows of a result are called.
+#: What the numbers of a result, and methods, are called.
 ROW_NAMES = {
     "fastslow": "fast path on",
     "fast_path_off": "fast path off",
     "protonet": "prototypes, same encoder",
     "nmn": "plain memory network, fine-tuned",
+    "accuracy_new_classes": "the same, on classes not trained on",
 }
+#: Options that have a column of their own in a study that has them.
+COLUMNS = ("task", "part", "model", "preset", "control", "length", "encoder")
+_NOTHING = "-"
 
 
-def accuracy_table(result: dict[str, Any]) -> Table:
-    """Accuracies of one result, the model's own first."""
-    table = Table(title=f"{result['n_way']}-way {result['n_shot']}-shot, {result['data']} {result['part']} classes")
+def accuracy_table(result: Result) -> Table:
+    """The numbers of one result for a terminal, the model's own first."""
+    table = Table(title=Text(printable(title_of(result))))
     table.add_column("")
-    table.add_column("accuracy", justify="right")
-    rows = {result["method"]: result, **result["beside"]}
-    for name, row in rows.items():
-        table.add_row(
-            ROW_NAMES.get(name, name), f"{100 * row['accuracy_mean']:.2f} ± {100 * row['accuracy_ci95']:.2f} %"
-        )
+    table.add_column(Text(printable(next(iter(result.numbers)))), justify="right")
+    for name, number in named_numbers(result):
+        table.add_row(Text(printable(name)), interval_text(number))
+    if said := remarks(result):
+        table.caption = Text(printable("; ".join(said)))
     return table
 
 
-def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Results from JSON files.
+def remarks(result: Result) -> list[str]:
+    """What a reader of an accuracy must know besides: classes trained on, classes and images left out, notes."""
+    protocol = result.provenance.protocol
+    counts = [
+        protocol.get(name) for name in ("trained_on_classes", "classes_used", "classes_left_out", "images_left_out")
+    ]
+    trained, used, left_out, images = (count if isinstance(count, int) else 0 for count in counts)
+    said = []
+    if trained:
+        said.append(f"{trained} of the {used + left_out} classes were trained on")
+    if left_out:
+        said.append(f"{left_out} of {used + left_out} classes, {images} images, left out: too few images in each")
+    notes = protocol.get("notes")
+    return said + [str(note) for note in notes] if isinstance(notes, list | tuple) else said
+
+
+def title_of(result: Result) -> str:
+    """What was measured, in words: "5-way 1-shot, omniglot test classes"."""
+    cell, protocol = result.cell, result.provenance.protocol
+    words = [f"{protocol[name]}-{name[2:]}" for name in ("n_way", "n_shot") if name in protocol]
+    where = f"{cell.data} {protocol['part']} classes" if "part" in protocol else cell.data
+    return f"{' '.join(words)}, {where}" if words else where
+
+
+def named_numbers(result: Result) -> list[tuple[str, Interval]]:
+    """The numbers of a result by the names that people read; an accuracy bears its method's."""
+    names = {name: result.cell.method if name == "accuracy" else name for name in result.numbers}
+    return [(ROW_NAMES.get(names[name], names[name]), number) for name, number in result.numbers.items()]
+
+
+def interval_text(number: Interval) -> str:
+    """A mean with its 95 % interval: shares of one in percent, the rest in their unit."""
+    scale, digits, unit = _format(number.unit)
+    half = "" if number.half_width is None else f" ± {scale * number.half_width:{digits}}"
+    return f"{scale * number.mean:{digits}}{half} {unit}".rstrip()
+
+
+def read_results(paths: Iterable[Path]) -> list[Result]:
+    """Results from JSON files, each once.
 
     Raises:
-        ValueError: if a file is missing or holds no result; the message names it.
+        ValueError: if a file is missing or holds no result, or if two hold different numbers of one cell; the message
+            names them.
     """
-    results = []
+    found: dict[str, tuple[Path, Result]] = {}
     for path in paths:
-        try:
-            result = json.loads(path.read_text())
-            float(result["accuracy_mean"]), float(result["accuracy_ci95"]), result["method"], dict(result["beside"])
-            if "training_seed" in result:
-                _length(result), float(result["training_seconds"]), result["preset"], result["control"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} holds no result of a training run ({error!r})") from error
-        results.append(result)
-    return results
+        result = read_result(path)
+        other, same = found.setdefault(result.cell.key, (path, result))
+        if same != result:
+            raise InputError(
+                f"{other} and {path} are of the same run by every option and the seed, and differ: give one of them"
+            )
+    return [result for _, result in found.values()]
 
 
-def seed_table(results: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table of training runs: one row a configuration, mean and spread over training seeds."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for result in results:
-        if "training_seed" in result:
-            task = f"{result['data']} {result['n_way']}-way {result['n_shot']}-shot"
-            if result["part"] != "test":
-                task += f", {result['part']} classes"
-            groups[task, result["method"], result["preset"], result["control"], _length(result)].append(result)
-    columns = (
-        "task", "method", "preset", "control", "length", "accuracy, mean of seeds",
-        "each seed (95 % interval over episodes)", "prototypes, same encoder", "minutes",
-    )  # fmt: skip
-    lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
-    for key, group in sorted(groups.items(), key=lambda item: [_by_number(part) for part in item[0]]):
-        task, method, preset, control, length = key
-        runs = sorted(group, key=lambda run: run["training_seed"])
-        each = ", ".join(f"{100 * run['accuracy_mean']:.2f} ± {100 * run['accuracy_ci95']:.2f}" for run in runs)
-        prototypes = [run["beside"]["protonet"]["accuracy_mean"] for run in runs if "protonet" in run["beside"]]
-        cells = [
-            task, method, preset, control, length, _percent([run["accuracy_mean"] for run in runs]), each,
-            _percent(prototypes) if prototypes else "-",
-            f"{mean(run['training_seconds'] for run in runs) / 60:.0f}",
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+def rows_of(results: Iterable[Result]) -> list[list[Result]]:
+    """Results in groups that differ in nothing but the seed: neither in the cell nor in the protocol.
+
+    Returns:
+        Rows in the order of their names, 600 before 6000; each in the order of its seeds.
+    """
+    rows: dict[str, list[Result]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: result.cell.seed):
+        rows[json.dumps(_facts(result), sort_keys=True)].append(result)
+    return sorted(rows.values(), key=lambda row: _by_number(row[0].cell.row))
+
+
+def results_page(results: Sequence[Result]) -> str:
+    """Markdown tables, one a study: one row for all runs that differ in the seed alone, mean and spread over seeds."""
+    studies: dict[str, list[Result]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: result.cell.study, reverse=True):
+        studies[result.cell.study].append(result)
+    return "\n".join(f"## {escape(study)}\n\n{_study_table(rows_of(each))}" for study, each in studies.items())
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of cells that are escaped already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escape(value: str) -> str:
+    """Text for a cell of a Markdown table: nothing in it ends the cell or the line, or is taken for HTML or a link."""
+    text = re.sub(r"([\\|`*\[])", r"\\\1", printable(value))
+    return text.replace("&", "&amp;").replace("<", "&lt;") or _NOTHING
+
+
+def printable(text: str) -> str:
+    """Text on one line, without signs that a terminal obeys."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def mean_over_seeds(numbers: Sequence[Interval]) -> str:
+    """Mean, its standard error over seeds where there are several, and the number of seeds."""
+    if not numbers:
+        return _NOTHING
+    scale, digits, unit = _format(numbers[0].unit)
+    means = [number.mean for number in numbers]
+    text = f"{scale * mean(means):{digits}}"
+    if len(means) > 1:
+        text += f" ± {scale * stdev(means) / math.sqrt(len(means)):{digits}}"
+    return f"{text}{'' if unit == '%' else f' {escape(unit)}'} ({len(means)})"
+
+
+def _study_table(rows: Sequence[Sequence[Result]]) -> str:
+    table = _columns(rows) | _measured(rows)
+    lines = zip(*table.values(), strict=True)
+    return markdown_table([escape(name) for name in table], lines) + _in_common(rows)
+
+
+def _columns(rows: Sequence[Sequence[Result]]) -> dict[str, list[str]]:
+    """What was run, by column: and where rows would look the same, how they differ."""
+    cells = [row[0].cell for row in rows]
+    columns = {"data": [cell.data for cell in cells], "method": [cell.method for cell in cells]}
+    columns |= {name: [_plain(cell.options.get(name)) for cell in cells] for name in COLUMNS}
+    columns = {name: [escape(value) for value in column] for name, column in columns.items()}
+    columns = {name: column for name, column in columns.items() if name == "data" or set(column) - {_NOTHING, "test"}}
+    looks = list(zip(*columns.values(), strict=True))
+    facts = [_flat(_facts(row[0])) for row in rows]
+    alike = [[f for f, other in zip(facts, looks, strict=True) if other == look] for look in looks]
+    apart = [escape(_differences(fact, others)) for fact, others in zip(facts, alike, strict=True)]
+    return columns | ({"differs in": apart} if set(apart) != {_NOTHING} else {})
+
+
+def _measured(rows: Sequence[Sequence[Result]]) -> dict[str, list[str]]:
+    """What came of it, by column."""
+    main, *more = dict.fromkeys(name for row in rows for result in row for name in result.numbers)
+    columns = {
+        f"{main}, mean of seeds": [_mean_of(row, main) for row in rows],
+        "each seed (95 % interval)": [", ".join(_each(row, main)) or _NOTHING for row in rows],
+        **{ROW_NAMES.get(name, name): [_mean_of(row, name) for row in rows] for name in more},
+        "minutes": [_minutes(row) for row in rows],
+    }
+    return {name: column for name, column in columns.items() if set(column) != {_NOTHING}}
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    """Everything but the seed that can tell one row from another, by name."""
+    cell = result.cell
+    return {
+        "study": cell.study, "data": cell.data, "method": cell.method, "options": dict(cell.options),
+        "protocol": dict(result.provenance.protocol),
+        "units": {name: number.unit for name, number in sorted(result.numbers.items())},
+    }  # fmt: skip
+
+
+def _differences(facts: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> str:
+    """The facts in which a row differs from others that look the same in all columns; "" where it is alone."""
+    names = sorted({name for other in alike for name in other})
+    apart = [name for name in names if len({other.get(name, _NOTHING) for other in alike}) > 1]
+    return ", ".join(f"{name.removeprefix('options.')}={facts.get(name, _NOTHING)}" for name in apart)
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Values by dotted names, as JSON, so that no two different ones look alike."""
+    flat: dict[str, str] = {}
+    for name, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = json.dumps(value)
+    return flat
+
+
+def _plain(value: object) -> str:
+    """An option as a column shows it."""
+    if value in (None, "", {}, []):
+        return _NOTHING
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={written}" for name, written in _flat(value).items())
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _mean_of(row: Sequence[Result], name: str) -> str:
+    return mean_over_seeds([result.numbers[name] for result in row if name in result.numbers])
+
+
+def _each(row: Sequence[Result], name: str) -> list[str]:
+    return [escape(interval_text(result.numbers[name]).removesuffix(" %")) for result in row if name in result.numbers]
+
+
+def _minutes(row: Sequence[Result]) -> str:
+    seconds = [s for result in row if (s := result.provenance.training_seconds) is not None]
+    return f"{mean(seconds) / 60:.0f}" if seconds else _NOTHING
+
+
+def _in_common(rows: Sequence[Sequence[Result]]) -> str:
+    """A line of what the protocol fixed alike for all rows, one of them or many."""
+    all_facts = [_flat(dict(row[0].provenance.protocol)) for row in rows]
+    common = [f"{name} {value}" for name, value in all_facts[0].items()
+              if all(facts.get(name) == value for facts in all_facts)]  # fmt: skip
+    return f"\nIn all rows: {escape(', '.join(common))}.\n" if common else ""
+
+
+def _format(unit: str) -> tuple[float, str, str]:
+    """Factor, format and unit in which numbers of a unit are written."""
+    return (100.0, ".2f", "%") if unit == SHARE else (1.0, ".4g", unit)
 
 
 def _by_number(text: str) -> str:
     """A text to sort by, in which 600 comes before 6000 and 5-way before 20-way."""
     return re.sub(r"\d+", lambda number: number[0].zfill(12), text)
-
-
-def _length(result: dict[str, Any]) -> str:
-    """How long and from what a run trained, so that only runs of the same length make one row."""
-    options = result["options"]
-    length = f"{options['steps']} steps" if options["minutes"] is None else f"{options['minutes']:g} min"
-    if options["encoder"] is not None:
-        length += " on a trained encoder"
-    return f"{length}, Eq. 11 at {options['fit_weight']:g}" if options.get("fit_weight") else length
-
-
-def _percent(accuracies: Sequence[float]) -> str:
-    """Mean, and standard error over seeds where there are several."""
-    text = f"{100 * mean(accuracies):.2f}"
-    if len(accuracies) > 1:
-        text += f" ± {100 * stdev(accuracies) / math.sqrt(len(accuracies)):.2f}"
-    return f"{text} ({len(accuracies)})"

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fastslow.errors import InputError
+from fastslow.claims import Claim
+from fastslow.errors import InputError, shown_path
+from fastslow.protocol.result import Result
 from fastslow.report.page import write_report
+from fastslow.studies.fewshot import run_fewshot
 from fastslow.studies.fewshot_config import FewShotConfig
-from fastslow.studies.fewshot_run import run_fewshot
-from fastslow.training.fewshot import Progress
+from fastslow.training.loop import Progress
+from fastslow.training.run import RUN_FILES
 
 #: Test episodes.
 EPISODES = 1000
-_RUN_FILES = ("config.json", "metrics.jsonl", "checkpoint.pt", "model.safetensors", "model.json", "result.json")
+#: Folders in a quickstart's own: of a run that will replace a finished one, and of that one while it is replaced.
+_NEW, _OLD = ".new", ".old"
 
 
 class Quickstart(NamedTuple):
@@ -26,7 +32,7 @@ class Quickstart(NamedTuple):
         report: the HTML page.
     """
 
-    result: dict[str, Any]
+    result: Result
     run: Path
     report: Path
 
@@ -37,18 +43,21 @@ def quickstart_config(*, minutes: float | None, steps: int | None, seed: int) ->
     Raises:
         ValueError: if the length is not positive.
     """
-    length = minutes if steps is None else steps
-    if length is None or length <= 0:
-        raise InputError(f"minutes={minutes} and steps={steps} came; give a positive length")
     return FewShotConfig(
         data="glyphs", way=5, shot=1, minutes=minutes if steps is None else None, steps=steps, seed=seed
     )
 
 
 def run_quickstart(
-    config: FewShotConfig, *, out: Path, resume: bool = False, on_progress: Callable[[Progress], None] | None = None
+    config: FewShotConfig,
+    *,
+    out: str | Path,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Quickstart:
-    """Trains, measures on held-out characters, writes the report. A finished quickstart in `out` is replaced.
+    """Trains, measures on held-out characters, writes the report.
+
+    A finished quickstart of these options in `out` is replaced, as soon as the new one is complete.
 
     Args:
         config: from `quickstart_config`.
@@ -63,19 +72,57 @@ def run_quickstart(
         ValueError: if `out` holds an interrupted quickstart and `resume` is not given, or the reverse.
         Interrupted: on Ctrl-C, after a checkpoint has been written.
     """
-    run = out / config.run_name()
-    if not resume:
-        _clear(run)
-    result = run_fewshot(config, runs=out, resume=resume, episodes=EPISODES, on_progress=on_progress)
+    out, name = Path(out), config.run_name()
+    run, new = out / name, out / _NEW / name
+    old = out / _OLD / name
+    if (new / "result.json").exists() or old.exists():  # a quickstart was killed before it had replaced the old one
+        _replace(run, new, old)
+    runs = new.parent if (run / "result.json").exists() else out
+    found = interrupted_run(config, out)
+    if found is not None and not resume:
+        raise InputError(
+            f"{shown_path(found)} holds an interrupted quickstart; go on with --resume, or choose another --out"
+        )
+    if resume:
+        runs = out if found is None else found.parent
+    result = run_fewshot(config, runs=runs, resume=resume, episodes=EPISODES, on_progress=on_progress)
     assert result is not None  # one process
+    if runs != out:
+        _replace(run, new, old)
     report = out / "report.html"
     write_report([run], report)
     return Quickstart(result, run, report)
 
 
-def _clear(run: Path) -> None:
-    """Deletes the files of a finished run, and only those, so that it can be run afresh."""
-    if (run / "checkpoint.pt").exists() and not (run / "result.json").exists():
-        raise InputError(f"{run} holds an interrupted quickstart; go on with --resume, or choose another --out")
-    for name in _RUN_FILES:
-        (run / name).unlink(missing_ok=True)
+def interrupted_run(config: FewShotConfig, out: str | Path) -> Path | None:
+    """The folder of an interrupted quickstart of these options, with its checkpoint; None if there is none."""
+    name = config.run_name()
+    return next((run for run in (Path(out) / _NEW / name, Path(out) / name) if _is_interrupted(run)), None)
+
+
+def _is_interrupted(run: Path) -> bool:
+    return (run / "checkpoint.pt").exists() and not (run / "result.json").exists()
+
+
+def _replace(run: Path, new: Path, old: Path) -> None:
+    """Puts a finished run in the place of another; files in that one's folder that are not a run's move along.
+
+    Wherever it was killed, another call does what is left of it.
+
+    Raises:
+        InUseError: if another process still works in the new one.
+    """
+    if new.exists():
+        Claim(new).release()  # with it goes that of a process that was killed
+    old.parent.mkdir(exist_ok=True)
+    if run.exists() and not old.exists():
+        run.rename(old)
+    if not run.exists():
+        (new if (new / "result.json").exists() else old).rename(run)
+    for path in old.iterdir() if old.exists() else ():
+        if path.name not in RUN_FILES:
+            path.rename(run / path.name)
+    shutil.rmtree(old, ignore_errors=True)
+    for folder in (new.parent, old.parent):
+        with contextlib.suppress(OSError):  # gone already, or with runs of other options in it
+            folder.rmdir()

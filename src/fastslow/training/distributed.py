@@ -42,40 +42,58 @@ def share(batch: Tensor) -> Tensor:
     """This process's equal share of a batch, along its first axis.
 
     Raises:
-        ValueError: if the batch does not divide.
+        ValueError: if it does not divide, see `refuse_indivisible`.
     """
-    if len(batch) % world_size():
-        raise InputError(
-            f"{len(batch)} tasks a step do not divide among {world_size()} processes; choose a multiple of it"
-        )
+    refuse_indivisible(len(batch))
     size = len(batch) // world_size()
     return batch[rank() * size : (rank() + 1) * size]
 
 
+def refuse_indivisible(tasks: int) -> None:
+    """Refuses a number of tasks a step that the processes cannot share equally.
+
+    Raises:
+        ValueError: if it does not divide.
+    """
+    if tasks % world_size():
+        raise InputError(
+            f"{tasks} tasks a step do not divide among {world_size()} processes; start a number of processes that "
+            f"divides {tasks}"
+        )
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replaces each gradient by its mean over all processes."""
-    if world_size() > 1:
-        for parameter in parameters:
-            if parameter.grad is not None:
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= world_size()
+    _average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 
 def average_buffers(module: nn.Module) -> None:
     """Replaces each floating-point buffer, such as running statistics, by its mean over all processes."""
-    if world_size() > 1:
-        for buffer in module.buffers():
-            if buffer.is_floating_point():
-                dist.all_reduce(buffer)
-                buffer /= world_size()
+    _average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
+
+
+def _average(tensors: list[Tensor]) -> None:
+    """The mean over all processes, in place: one message of all tensors of a type, since each costs its own wait."""
+    if world_size() == 1:
+        return
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        group = [tensor for tensor in tensors if tensor.dtype == dtype]
+        flat = torch.cat([tensor.flatten() for tensor in group])
+        dist.all_reduce(flat)
+        flat /= world_size()
+        for tensor, mean in zip(group, torch.split(flat, [tensor.numel() for tensor in group]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
 
 def any_process(flag: bool) -> bool:
     """Whether the flag is set in any process, so that all of them stop at the same step."""
+    return largest(float(flag)) > 0
+
+
+def largest(value: float) -> float:
+    """The largest of a number over all processes: what they must agree on, such as how long a step took."""
     if world_size() == 1:
-        return flag
-    votes = torch.tensor(float(flag))
-    if dist.get_backend() == "nccl":
-        votes = votes.cuda()
-    dist.all_reduce(votes)
-    return bool(votes > 0)
+        return value
+    votes = torch.tensor(value, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    return float(votes)

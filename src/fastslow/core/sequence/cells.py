@@ -1,4 +1,4 @@
-"""Both LSTM cells of a step of `sequence.memory_sequence`, forward and backward, in buffers written in place."""
+"""LSTM cells of `function.memory_sequence`, forward and backward, in buffers written in place."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ class Cell(NamedTuple):
     def of(cls, buffer: Tensor) -> Cell:
         """Views of a buffer of shape (batch, 6, dim)."""
         return cls(buffer[:, :4].flatten(1), buffer[:, :3].flatten(1), *buffer.unbind(1))
+
+    @classmethod
+    def each(cls, record: Tensor) -> list[Cell]:
+        """Views of a record of shape (time, batch, 6, dim), one a step; made at once, as a view costs a call."""
+        wide = (record[:, :, :4].flatten(2), record[:, :, :3].flatten(2))
+        parts = (part.unbind() for part in (*wide, *record.unbind(2)))
+        return [cls(*views) for views in zip(*parts, strict=True)]
 
 
 class Step(NamedTuple):
@@ -65,6 +72,16 @@ class CellJacobian(NamedTuple):
     grad_gates: Tensor
     grad_gates_split: Tensor
     grad_output_gate: Tensor
+
+    @classmethod
+    def each(cls, record: Tensor, grad_gates: Tensor) -> list[CellJacobian]:
+        """Those of a record of shape (time, batch, 6, dim), filled, with views of `grad_gates` to be filled."""
+        sigmoids, partners, outer, inner = record[:, :, :3], record[:, :, 3:], record[:, :, 0:3:2], record[:, :, 3:6:2]
+        # As `Jacobian.fill` does for one step.
+        local = torch.cat([sigmoids * (1 - sigmoids) * partners, outer * (1 - inner * inner)], 2)
+        split = grad_gates.view(*grad_gates.shape[:2], 4, -1)
+        views = (local[:, :, :4], local[:, :, 2], local[:, :, 4], record[:, :, 1], grad_gates, split, split[:, :, 2])
+        return [cls(*views_at) for views_at in zip(*(part.unbind() for part in views), strict=True)]
 
 
 class Jacobian(NamedTuple):

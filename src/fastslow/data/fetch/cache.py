@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-import zipfile
-import zlib
-from pathlib import Path
+import hashlib
+import math
 
 import numpy as np
 from jaxtyping import UInt8
 
 from fastslow.data.fetch.locate import cache_folder
+from fastslow.errors import InputError
+from fastslow.files import write_atomically
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def load_cached(file_name: str, num_images: int) -> UInt8[np.ndarray, "images height width"] | None:
-    """The images stored under `file_name`, or `None` if they are absent, damaged or not `num_images`."""
+def load_cached(file_name: str, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "images height width"] | None:
+    """The images stored under `file_name`, or `None` if they are absent, damaged or not of this shape.
+
+    The file is the SHA-256 of the pixels, then the pixels: nothing in it says how much memory to take.
+    """
     try:
-        with np.load(cache_folder() / file_name, allow_pickle=False) as archive:
-            images = archive["images"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        path = cache_folder() / file_name
+        if path.stat().st_size != _DIGEST_BYTES + math.prod(shape):
+            return None
+        content = path.read_bytes()
+    except OSError:
         return None
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+    pixels = memoryview(content)[_DIGEST_BYTES:]
+    if len(pixels) != math.prod(shape) or hashlib.sha256(pixels).digest() != content[:_DIGEST_BYTES]:
         return None
-    return images if images.ndim == 3 and len(images) == num_images else None
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(shape).copy()
 
 
 def store_cached(file_name: str, images: UInt8[np.ndarray, "images height width"]) -> bool:
@@ -33,18 +39,11 @@ def store_cached(file_name: str, images: UInt8[np.ndarray, "images height width"
     Returns:
         Whether it worked; a folder that cannot be written to, or a full disk, gives False.
     """
-    folder = cache_folder()
-    temporary: Path | None = None
+    pixels = np.ascontiguousarray(images).tobytes()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{file_name}.", suffix=".tmp", dir=folder)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, images=images)
-        temporary.replace(folder / file_name)
-    except OSError:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        write_atomically(
+            cache_folder() / file_name, lambda path: path.write_bytes(hashlib.sha256(pixels).digest() + pixels)
+        )
+    except (OSError, InputError):
         return False
     return True

@@ -11,7 +11,7 @@ import platformdirs
 from fastslow.errors import InputError
 
 
-def data_folder(data_dir: Path | None = None) -> Path:
+def data_folder(data_dir: str | Path | None = None) -> Path:
     """The folder that holds the data sets, one sub-folder each; it need not exist.
 
     Args:
@@ -29,13 +29,13 @@ def cache_folder() -> Path:
     return _chosen_folder(None, "FASTSLOW_CACHE")
 
 
-def search_folders(name: str, data_dir: Path | None = None) -> tuple[Path, Path]:
+def search_folders(name: str, data_dir: str | Path | None = None) -> tuple[Path, Path]:
     """Where the files of data set `name` may lie, best place first: the data folder's `name`, then itself."""
     root = data_folder(data_dir)
     return root / name, root
 
 
-def find_path(name: str, candidates: Sequence[str], data_dir: Path | None = None) -> Path:
+def find_path(name: str, candidates: Sequence[str], data_dir: str | Path | None = None) -> Path:
     """Finds one file or folder of a data set.
 
     Args:
@@ -58,9 +58,9 @@ def find_path(name: str, candidates: Sequence[str], data_dir: Path | None = None
     )
 
 
-def _chosen_folder(choice: Path | None, variable: str) -> Path:
+def _chosen_folder(choice: str | Path | None, variable: str) -> Path:
     if choice is not None:
-        return choice.expanduser()
+        return Path(choice).expanduser()
     if from_environment := os.environ.get(variable):
         return Path(from_environment).expanduser()
     return Path(platformdirs.user_cache_dir("fastslow", appauthor=False))

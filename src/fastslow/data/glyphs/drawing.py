@@ -33,12 +33,12 @@ def draw(
     Returns:
         Shape (classes, images, 28, 28); 255 is ink.
     """
-    low, high = _box(lay_out(plan, torch.zeros(len(normals), MOTOR_NORMALS)), plan.exists)
+    low, high = _box(lay_out(plan, normals.new_zeros(len(normals), MOTOR_NORMALS)), plan.exists)
     width, height = (high - low).real, (high - low).imag
     squeeze = ((height + 0.1) / (width + 0.1)).pow(0.25).clamp(1 / 1.3, 1.3)
     scale = plan.size / torch.maximum(width * squeeze, height / squeeze).clamp_min(0.1)
     scale = torch.stack([scale * squeeze, scale / squeeze], 1)
-    index = torch.arange(len(normals)).repeat_interleave(normals.shape[1])
+    index = torch.arange(len(normals), device=normals.device).repeat_interleave(normals.shape[1])
     each = Plan(*(part[index] for part in plan))
     motor, whole = torch.split(normals.flatten(0, 1), [MOTOR_NORMALS, _PER_IMAGE], 1)
     paths = _as_a_whole(lay_out(each, motor), each.exists, scale[index], whole)
@@ -95,7 +95,7 @@ def _ink(
     points = torch.view_as_real(paths[image, stroke])
     start, step = points[:, :-1], points.diff(dim=1)
     nearest = (start + step / 2).round()
-    window = torch.arange(_WINDOW)[:, None] - _WINDOW // 2
+    window = torch.arange(_WINDOW, device=points.device)[:, None] - _WINDOW // 2
     pixel = nearest[:, :, None, :] + window  # (strokes, steps, window, 2): column and row
     x, y = (pixel - start[:, :, None, :]).unbind(3)
     x, y = x[:, :, None, :], y[:, :, :, None]
@@ -106,7 +106,7 @@ def _ink(
     side = IMAGE_SIZE + 2 * _MARGIN
     column, row = (pixel.long() + _MARGIN).unbind(3)
     where = (image[:, None, None] * side + row)[..., None] * side + column[:, :, None, :]
-    canvas = torch.zeros(len(paths) * side * side)
+    canvas = points.new_zeros(len(paths) * side * side)
     canvas.scatter_reduce_(0, where.flatten(), ink.flatten(), "amax")
     canvas = canvas.view(-1, side, side)[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     return (canvas * 255).round().to(torch.uint8)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from fastslow.data.base import ClassImages
+from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.glyphs.drawing import IMAGE_SIZE, NUM_NORMALS, draw
 from fastslow.data.glyphs.motor import compile_programs
 from fastslow.data.glyphs.programs import sample_program
-from fastslow.errors import InputError
 
 _CHUNK = 256  # images drawn at once, so that they stay in the processor's cache
 
@@ -21,7 +21,7 @@ def make_glyphs(*, num_classes: int, per_class: int, seed: int) -> ClassImages:
     lengths, corners, arcs, wobble and place of each stroke differ a little, then the slant, size and place of
     the whole, and the width of the pen.
 
-    Image j of class c depends on (seed, c, j) only: asking for more classes or for more images a class
+    Image j of class c depends on (seed, c, j) only: asking for more classes or for more images per class
     leaves those that were there as they were. The global random state is neither used nor changed.
 
     Args:
@@ -40,9 +40,8 @@ def make_glyphs(*, num_classes: int, per_class: int, seed: int) -> ClassImages:
         ("per_class", per_class, 1),
         ("seed", seed, 0),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
-    images = torch.empty(num_classes, per_class, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
+        refuse_unless_whole(name, value, least)
+    images = torch.empty(num_classes, per_class, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8, device="cpu")
     at_once = max(1, _CHUNK // per_class)
     for start in range(0, num_classes, at_once):
         classes = range(start, min(start + at_once, num_classes))
@@ -53,5 +52,5 @@ def make_glyphs(*, num_classes: int, per_class: int, seed: int) -> ClassImages:
             normals = [rng.standard_normal((count, NUM_NORMALS), dtype=np.float32) for rng in rngs]
             drawn = draw(plan, torch.from_numpy(np.stack(normals)))
             images[start : classes.stop, begin : begin + count] = drawn
-    labels = torch.arange(num_classes).repeat_interleave(per_class)
+    labels = torch.arange(num_classes, device="cpu").repeat_interleave(per_class)
     return ClassImages(images.flatten(0, 1), labels, tuple(f"glyph{c:04d}" for c in range(num_classes)))

@@ -54,12 +54,12 @@ def compile_programs(programs: Sequence[Program]) -> Plan:
     length, corner, arc = torch.from_numpy(pieces).unbind(3)
     ends = length.cumsum(2)
     total = ends[:, :, -1:].clamp_min(1e-6)
-    middles = (torch.arange(NUM_STEPS) + 0.5) / NUM_STEPS * total
+    middles = (torch.arange(NUM_STEPS, dtype=torch.float32, device="cpu") + 0.5) / NUM_STEPS * total
     segment = torch.searchsorted(ends, middles.contiguous()).clamp_max(NUM_SEGMENTS - 1)
-    begins = torch.cat([torch.ones_like(segment[:, :, :1]), segment.diff(dim=2).clamp_max(1)], 2).float()
+    begins = torch.cat([torch.ones_like(segment[:, :, :1]), segment.diff(dim=2).clamp_max(1)], 2).to(torch.float32)
     count = torch.zeros_like(length).scatter_add(2, segment, torch.ones_like(middles))
     return Plan(
-        size=torch.tensor([program.size for program in programs]),
+        size=torch.tensor([program.size for program in programs], dtype=torch.float32, device="cpu"),
         exists=exists > 0,
         closed=closed,
         anchor=anchor.long(),
@@ -88,7 +88,7 @@ def lay_out(plan: Plan, normals: Float32[Tensor, "images normals"]) -> Complex64
     wobble = F.avg_pool1d(wobble, 5, 1, 2, count_include_pad=False)
     strokes = torch.polar(step, turn.cumsum(2) + 0.2 * wobble).cumsum(2)
     strokes = torch.cat([torch.zeros_like(strokes[..., :1]), strokes], 2)
-    along = torch.linspace(0, 1, NUM_STEPS + 1)
+    along = torch.linspace(0, 1, NUM_STEPS + 1, dtype=torch.float32, device=strokes.device)
     strokes = strokes - (plan.closed[..., None] * along) * strokes[..., -1:]
     return _place(plan, strokes, place)
 
@@ -99,7 +99,7 @@ def _place(
     noise: Float32[Tensor, "images strokes slips"],
 ) -> Complex64[Tensor, "images strokes points"]:
     """Moves each stroke to its anchor, and turns and stretches bridges until they reach their end."""
-    rows = torch.arange(len(strokes))
+    rows = torch.arange(len(strokes), device=strokes.device)
 
     def point(of: Tensor, at: Tensor) -> Tensor:
         return placed[rows, of, (at * NUM_STEPS).round().long().clamp(0, NUM_STEPS)]

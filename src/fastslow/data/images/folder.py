@@ -2,98 +2,221 @@
 
 from __future__ import annotations
 
+import math
+import os
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from fastslow.data.base import ClassImages
-from fastslow.errors import InputError
+from fastslow.data.preparation import Ink, UnclearInkError, prepare, refuse_unprepared
+from fastslow.errors import InputError, shown
 
-_MAX_16_BIT = 65535
+#: What is read, by name of the file and of Pillow's reader: raster images only, none that starts another program.
+SUFFIXES = {
+    ".bmp": "BMP", ".gif": "GIF", ".jpeg": "JPEG", ".jpg": "JPEG", ".pbm": "PPM", ".pgm": "PPM", ".png": "PNG",
+    ".pnm": "PPM", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
+}  # fmt: skip
+FORMATS = tuple(sorted(set(SUFFIXES.values())))
+#: The most pixels of a file; they are counted before any is decoded.
+MAX_PIXELS = 50_000_000
+#: Images of more pixels are averaged down to fewer first.
+_ENOUGH_PIXELS = 4_000_000
+#: Share of images without plain paper from which on a folder is taken to hold photographs.
+_PHOTOGRAPHS = 0.2
+_CURE = f"add some, remove the folder, or save them under a name in {', '.join(sorted(SUFFIXES))}"
+_SMALLER = f"at most {MAX_PIXELS:,} pixels are read: scale it down"
 
 
-def load_folder(path: Path, image_size: int = 28, invert: bool | None = None) -> ClassImages:
+class _Listing(NamedTuple):
+    """What a folder holds: class folders, the images in them as (label, file), and entries that are neither."""
+
+    folders: list[Path]
+    files: list[tuple[int, Path]]
+    others: list[Path]
+
+
+def load_folder(path: str | Path, image_size: int = 28, ink: Ink = "auto", crop: bool = False) -> ClassImages:
     """Reads every image of every sub-folder; a sub-folder is a class.
 
-    Images become grey, are scaled to fit a square with their aspect kept, centred, and padded with their own
-    paper (the median of their border). Transparent pixels count as paper. Hidden files, deeper folders and
-    files that are not named like an image are passed over.
+    Each image is prepared by itself, see `data.preparation.prepare`: grey, ink bright, of full contrast, scaled to fit
+    a square with its aspect kept, centred, and padded with its own paper. Read are BMP, GIF (its first picture), JPEG,
+    PNG, PNM, TIFF (its first page) and WebP. Files of other names and deeper folders are passed over with a warning
+    that counts them; hidden ones without.
 
     Args:
         path: the folder.
         image_size: edge of the square, in pixels.
-        invert: whether ink is darker than paper in the files. `None` decides once for the whole data set: it
-            is where the paper (the median over the images of the border's median) is brighter than mid grey.
+        ink: whether ink is "bright" or "dark" in the files; "auto" decides image by image; "as_is" leaves the values
+            as they are, for photographs. Where more than a fifth of the images have no plain paper, "auto" takes them
+            all for photographs, with a warning.
+        crop: cut each image to its ink, for drawings that are small on their page.
 
     Returns:
         Images (num_images, image_size, image_size), ink bright; classes named and sorted as the sub-folders.
 
     Raises:
         InputError: if there is no such folder, it has no sub-folders, one of them holds no image, or an image
-            cannot be read; the message names it.
+            cannot be read, is too large, is blank, or has no ink to be told from its paper; the message names it.
     """
-    if image_size < 1:
-        raise InputError(f"image_size is {image_size}; it must be at least 1 pixel")
-    if not path.is_dir():
-        raise InputError(f"{path} is not a folder; give one that holds a sub-folder of images for each class")
-    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not folders:
-        raise InputError(f"{path} has no sub-folders; put the images of each class in a sub-folder of its own")
-    suffixes = {suffix for suffix, form in Image.registered_extensions().items() if form in Image.OPEN}
-    images: list[UInt8[np.ndarray, "height width"]] = []
-    papers: list[float] = []
-    labels: list[int] = []
-    for label, folder in enumerate(folders):
-        files = [file for file in sorted(folder.iterdir()) if _is_image(file, suffixes)]
-        if not files:
-            raise InputError(f"class folder {folder} holds no image files; add some, or remove the folder")
-        for file in files:
-            image, paper = _read_square(file, image_size, clear=0 if invert is False else 255)
-            images.append(image)
-            papers.append(paper)
-            labels.append(label)
-    stacked = np.stack(images)
-    if invert is None:
-        invert = bool(np.median(papers) > 127.5)
-    if invert:
-        stacked = 255 - stacked
-    return ClassImages(
-        torch.from_numpy(stacked),
-        torch.tensor(labels, dtype=torch.int64),
-        tuple(folder.name for folder in folders),
+    (images,) = load_folders([path], image_size, ink, crop)
+    return images
+
+
+def load_folders(
+    paths: Sequence[str | Path], image_size: int = 28, ink: Ink = "auto", crop: bool = False
+) -> tuple[ClassImages, ...]:
+    """Folders that belong together, each as by `load_folder`; "auto" counts the images of all of them as one.
+
+    Raises:
+        InputError: see `load_folder`.
+    """
+    refuse_unprepared(ink, crop)
+    if not isinstance(image_size, int) or image_size < 1:
+        raise InputError(f"got image_size={shown(image_size)}; it must be a whole number of pixels, at least 1")
+    listings = [_list(_as_path(path)) for path in paths]
+    stacks, unclear = [], []
+    for listing in listings:
+        images, errors = _prepared(listing, image_size, ink, crop)
+        stacks.append(images)
+        unclear += errors
+    total = sum(map(len, stacks))
+    if len(unclear) > _PHOTOGRAPHS * total and ink == "auto" and not crop:
+        warnings.warn(
+            f"{len(unclear)} of the {total} images in {', '.join(map(str, paths))} have no plain paper: all are taken "
+            "for photographs and left as they are; say ink='bright' or ink='dark' if they are drawings, ink='as_is' "
+            "if not (--ink on the command line)",
+            stacklevel=3,
+        )
+        return load_folders(paths, image_size, "as_is")
+    if unclear:
+        raise unclear[0]
+    for path, listing in zip(paths, listings, strict=True):
+        _tell([entry.relative_to(path) for entry in listing.others])
+    return tuple(
+        ClassImages(
+            torch.from_numpy(images),
+            torch.tensor([label for label, _ in listing.files], dtype=torch.int64, device="cpu"),
+            tuple(_name(folder) for folder in listing.folders),
+        )
+        for listing, images in zip(listings, stacks, strict=True)
     )
 
 
-def _is_image(file: Path, suffixes: set[str]) -> bool:
-    return file.is_file() and not file.name.startswith(".") and file.suffix.lower() in suffixes
+def _prepared(
+    listing: _Listing, image_size: int, ink: Ink, crop: bool
+) -> tuple[NDArray[np.uint8], list[UnclearInkError]]:
+    """The images of a folder, and the errors of those whose ink is unclear."""
+    images = np.empty((len(listing.files), image_size, image_size), np.uint8)
+    unclear: list[UnclearInkError] = []
+    for index, (_, file) in enumerate(listing.files):
+        try:
+            prepared = prepare(_read(file), size=image_size, ink=ink, crop=crop, name=str(file))
+        except UnclearInkError as error:
+            unclear.append(error)
+        else:
+            images[index] = (prepared * 255).round()
+    return images, unclear
 
 
-def _read_square(file: Path, size: int, *, clear: int) -> tuple[UInt8[np.ndarray, "height width"], float]:
-    """One image as a grey square, and its paper's brightness; transparent pixels get the value `clear`."""
+def _as_path(path: str | Path) -> Path:
     try:
-        with Image.open(file) as opened:
-            grey = _to_grey(ImageOps.exif_transpose(opened), clear)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        return Path(path)
+    except TypeError as error:
+        raise InputError(f"got path={shown(path)}; the path of a folder was expected") from error
+
+
+def _list(path: Path) -> _Listing:
+    """Looks through the folder and its sub-folders; refuses what holds no classes, or a class without images."""
+    try:
+        if not path.is_dir():
+            raise InputError(f"{path} is not a folder; give one that holds a sub-folder of images for each class")
+        entries = _visible(path)
+        folders = [entry for entry in entries if entry.is_dir()]
+        others = sorted(set(entries) - set(folders))
+        if not folders:
+            raise InputError(f"{path} has no sub-folders; put the images of each class in a sub-folder of its own")
+        files: list[tuple[int, Path]] = []
+        for label, folder in enumerate(folders):
+            entries = _visible(folder)
+            found = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+            rest = sorted(set(entries) - set(found))
+            if not found:
+                raise InputError(f"class folder {folder} holds no image files{_examples(rest)}; {_CURE}")
+            files += [(label, file) for file in found]
+            others += rest
+    except OSError as error:
+        raise InputError(f"{error.filename or path} cannot be read ({error.strerror}); see its permissions") from error
+    return _Listing(folders, files, others)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _examples(entries: list[Path]) -> str:
+    """How many entries there are, and the first of them."""
+    if not entries:
+        return ""
+    names = ", ".join(entry.name for entry in entries[:3])
+    return f" (passed over: {len(entries)}, {names}{', ...' if len(entries) > 3 else ''})"
+
+
+def _tell(others: list[Path]) -> None:
+    """Says what has been passed over, if anything."""
+    if others:
+        names = ", ".join(entry.as_posix() for entry in others[:3])
+        more = ", ..." if len(others) > 3 else ""
+        warnings.warn(
+            f"{len(others)} entries are not images by name and were passed over ({names}{more}); names that are read "
+            f"end in {', '.join(sorted(SUFFIXES))}",
+            stacklevel=4,
+        )
+
+
+def _name(folder: Path) -> str:
+    """A folder's name as text; bytes that are none in the file system's encoding are spelt out."""
+    return os.fsencode(folder.name).decode("utf-8", "backslashreplace")
+
+
+def _read(file: Path) -> NDArray[Any]:
+    """Pixels of one file: (height, width), or (height, width, 4) where some may be clear."""
+    try:
+        with Image.open(file, formats=FORMATS) as opened:
+            _refuse_large(opened.size, file)
+            return _pixels(opened)
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); see its permissions") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{file} is too large ({error}); {_SMALLER}") from error
+    except Exception as error:  # on damaged files Pillow's readers raise whatever their parsing runs into
         raise InputError(f"{file} is not a readable image ({error}); repair or remove it") from error
-    pixels = np.asarray(grey)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
-    paper = float(np.median(border))
-    scale = size / max(grey.size)
-    width, height = (max(1, round(edge * scale)) for edge in grey.size)
-    square = Image.new("L", (size, size), color=round(paper))
-    square.paste(grey.resize((width, height), Image.Resampling.LANCZOS), ((size - width) // 2, (size - height) // 2))
-    return np.array(square), paper
 
 
-def _to_grey(image: Image.Image, clear: int) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bit: Pillow's own conversion would clip at 255
-        values = np.asarray(image).astype(np.float64) * (255 / _MAX_16_BIT)
-        return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
-    if image.has_transparency_data:
-        coloured = image.convert("RGBA")
-        paper = Image.new("RGBA", coloured.size, (clear, clear, clear, 255))
-        return Image.alpha_composite(paper, coloured).convert("L")
-    return image.convert("L")
+def _refuse_large(size: tuple[int, int], file: Path) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{file} is too large: {width} x {height} pixels; {_SMALLER}")
+
+
+def _pixels(opened: Image.Image) -> NDArray[Any]:
+    image = ImageOps.exif_transpose(opened)
+    large = image.width * image.height > _ENOUGH_PIXELS
+    if not image.mode.startswith(("I", "F")):
+        image = image.convert("RGBA" if image.has_transparency_data else "L")
+    elif large:
+        image = image.convert(image.mode[0])  # of 32 bits: those of 16 cannot be averaged
+    if large:
+        image = image.reduce(math.ceil(math.sqrt(image.width * image.height / _ENOUGH_PIXELS)))
+    array = np.asarray(image)
+    if array.dtype == np.int32 and array.min() >= 0 and array.max() <= 65535:
+        return array.astype(np.uint16)  # Pillow has 16 bits in 32 where it reads PNM or averages
+    return array

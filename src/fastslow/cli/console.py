@@ -1,0 +1,42 @@
+"""What the command line prints on: shows text as it is, on whatever console there is."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes no text for markup: the name of a run or of a class may hold brackets and colons."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False)
+
+
+def show_what_can_be_shown() -> None:
+    """Has characters that the console's encoding lacks replaced: they must not cost a measurement that is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def flush() -> None:
+    """Writes out what has been printed so far.
+
+    Raises:
+        OSError: if that cannot be; the rest is dropped, or Python would fail over it once more on its way out.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):  # a stream without a file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            raise

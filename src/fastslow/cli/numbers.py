@@ -1,0 +1,23 @@
+"""Whole numbers on the command line: taken as they are written, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cyclopts
+
+
+def exactly(kind: Any, tokens: Sequence[cyclopts.Token] | Mapping[str, Any]) -> Any:  # noqa: ANN401 - any type of a flag
+    """Reads a flag's text as cyclopts does, but refuses a fraction for a whole number: cyclopts rounds 2.6 to 3.
+
+    Args:
+        kind: the flag's type.
+        tokens: the text given; by name for a flag with names below it, as `--model.dim`.
+
+    Raises:
+        ValueError: if a whole number is asked for and the text is none.
+    """
+    if kind is int and not isinstance(tokens, Mapping):
+        return int(tokens[0].value)
+    return cyclopts.convert(kind, tokens)  # type: ignore[arg-type]

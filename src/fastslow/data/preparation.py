@@ -1,0 +1,292 @@
+"""One way in for drawings: whatever a file or an array holds becomes grey values in [0, 1], ink bright on dark paper.
+
+Every image is read by itself, so an image is prepared the same whatever stands beside it. Drawings that are bright on
+dark and of full contrast pass unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastslow.data.scale import Pixels, in_unit
+from fastslow.errors import InputError, refuse_unknown, shown
+
+#: What is known of the ink: brighter or darker than its paper, to be found out, or no drawings at all.
+Ink = Literal["auto", "bright", "dark", "as_is"]
+INKS: tuple[str, ...] = get_args(Ink)
+
+#: Grey values in [0, 1]; the underscores leave sizes unbound, for functions that change them.
+Grey = Float32[np.ndarray, "_height _width"]
+
+#: Paper this dark needs no change, and ink this bright none: the palest of Omniglot's drawings has 160 of 255.
+_DARK_PAPER, _BRIGHT_INK = 0.04, 0.6
+#: Ink that stands out less is taken for a blank page: 8 of 255.
+_LEAST_CONTRAST = 8 / 255
+#: Ink lies on one side of the paper; the other side has fewer strong pixels than this share of them.
+_OTHER_SIDE = 0.25
+#: The paper's noise, as a share of the ink's contrast, up to which drawings are read.
+_MOST_NOISE = 0.08
+#: Longer side of the ink in a cropped square, as in Omniglot and MNIST (20 of 28 pixels).
+_INK_SHARE = 20 / 28
+#: Weights of red, green and blue in grey (ITU-R 601).
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class UnclearInkError(InputError):
+    """An image in which ink cannot be told from paper: a photograph rather than a drawing."""
+
+
+def refuse_unprepared(ink: str, crop: bool) -> None:
+    """Refuses options of the preparation that do not exist or do not go together.
+
+    Raises:
+        InputError: if `ink` is none of `INKS`, or images are to be cropped to an ink that is not looked for.
+    """
+    refuse_unknown({"ink": (ink, INKS)})
+    if crop and ink == "as_is":
+        raise InputError(
+            "got crop=True with ink='as_is'; cropping needs drawings: give ink='auto', 'bright' or 'dark' (on the "
+            "command line --ink auto), or leave out crop"
+        )
+
+
+def prepare(
+    pixels: Pixels, *, size: int, ink: Ink = "auto", crop: bool = False, name: str = "the image"
+) -> Float32[np.ndarray, "size size"]:
+    """One image as a square of grey values in [0, 1], ink bright.
+
+    Values are scaled by what the image holds: up to 1, up to 255, or up to 65535. Whole numbers up to 1 are paper and
+    ink only where at least 1 % of the pixels are of either, else nearly blank bytes; a type of 16 bits is scaled by
+    65535 unless the brightest pixel is in the top eighth of what 8 or 12 bits hold.
+    Colours become grey. Clear pixels become paper. The paper is the median of the border; the ink is what stands out
+    from it. The image is scaled to fit, padded with its paper, turned so that ink is bright, and stretched to full
+    contrast unless it has it.
+
+    Args:
+        pixels: shape (height, width), or (height, width, channels): grey, grey and alpha, RGB or RGBA.
+        size: edge of the square, pixels.
+        ink: "auto" finds out from the image; "bright" and "dark" say it. "as_is" is for images that are no drawings:
+            values are scaled, all else is left.
+        crop: cut to the ink, whose longer side then takes 20 of 28 parts of the square: for drawings that are small on
+            their page.
+        name: what the image is called in messages.
+
+    Raises:
+        UnclearInkError: if ink cannot be told from paper.
+        InputError: if the image is blank, or its values fit no rule; the message names it.
+    """
+    grey = _grey(in_unit(pixels, name), ink)
+    if ink == "as_is":
+        return _fit(grey, size)
+    dark = _is_dark(grey, ink, name)
+    bright = 1 - grey if dark else grey
+    if dark or not _are_clean(bright[None])[0]:
+        bright = bright - np.float32(_paper(bright))
+        bright = bright / bright.max()
+    if crop:
+        bright = _cropped(bright)
+    square = _fit(bright, size, dark=dark)
+    if bright.shape == square.shape and _are_binary(square[None])[0]:
+        square = _smooth(square[None])[0]
+    return square if _are_clean(square[None])[0] else _stretched(square, name)
+
+
+def prepare_stack(
+    images: Shaped[np.ndarray, "images height width *channels"], *, size: int, ink: Ink = "auto", crop: bool = False
+) -> Float32[np.ndarray, "images size size"]:
+    """Many images of one shape, each as by `prepare`; quick for bright drawings of the right size.
+
+    Raises:
+        InputError: see `prepare`; the message has the image's index.
+    """
+    if images.shape[1:] == (size, size) and ink != "dark" and not crop:
+        prepared, ready = _side_by_side(images, ink)
+    else:
+        prepared, ready = np.empty((len(images), size, size), np.float32), np.zeros(len(images), bool)
+    for index in np.flatnonzero(~ready):
+        prepared[index] = prepare(images[index], size=size, ink=ink, crop=crop, name=f"images[{index}]")
+    return prepared
+
+
+def _side_by_side(
+    images: Shaped[np.ndarray, "images height width"], ink: Ink
+) -> tuple[Float32[np.ndarray, "images height width"], Bool[np.ndarray, " images"]]:
+    """All at once what `prepare` leaves as it is or only smooths; and which images these are."""
+    prepared = images.astype(np.float32)
+    if images.dtype == np.uint8:
+        prepared /= np.float32(255)
+    ready = _are_clean(prepared) & (images.dtype.kind not in "ui" or images.dtype == np.uint8)
+    if ink == "as_is":
+        return prepared, ready
+    # Of paper 0, and ink on less than half of it: `prepare` finds such ink bright.
+    binary = np.flatnonzero(ready & _are_binary(prepared))
+    if len(binary) == 0:
+        return prepared, ready
+    squares = _smooth(prepared[binary])
+    prepared[binary], ready[binary] = squares, _are_clean(squares)
+    if not np.can_cast(images.dtype, np.float32):  # rounded into the range, and scaled otherwise by `prepare`
+        values = images[binary]
+        ready[binary] &= (values.min((1, 2)) >= 0) & (values.max((1, 2)) <= 1)
+    return prepared, ready
+
+
+def _grey(unit: Float32[np.ndarray, "height width *channels"], ink: Ink) -> Grey:
+    """Colours to grey, clear pixels to paper."""
+    if unit.ndim == 2:
+        return unit
+    has_alpha = unit.shape[2] in (2, 4)
+    colours, alpha = (unit[..., :-1], unit[..., -1]) if has_alpha else (unit, None)
+    grey: Grey = colours @ _LUMINANCE if colours.shape[2] == 3 else colours[..., 0]
+    if alpha is None or alpha.min() == 1:
+        return grey
+    covered: Grey = grey * alpha + np.float32(_clear(grey, alpha, ink)) * (1 - alpha)
+    return covered
+
+
+def _clear(grey: Grey, alpha: Grey, ink: Ink) -> float:
+    """What clear pixels stand for: the paper that is seen at the border, or else whatever the ink is not."""
+    border = _border(alpha[None])[0] > 0.5
+    if border.mean() > 0.5:
+        return float(np.median(_border(grey[None])[0][border]))
+    if ink in ("bright", "dark"):
+        return 0.0 if ink == "bright" else 1.0
+    return 0.0 if (grey * alpha).sum() > 0.5 * alpha.sum() else 1.0
+
+
+def _border(images: Float32[np.ndarray, "images height width"]) -> Float32[np.ndarray, "images border"]:
+    return np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], 1)
+
+
+def _paper(grey: Grey) -> float:
+    return float(np.median(_border(grey[None])))
+
+
+def _are_clean(images: Float32[np.ndarray, "images height width"]) -> Bool[np.ndarray, " images"]:
+    """Which images are bright drawings of full contrast on dark paper, and so need no change."""
+    flat, border = images.reshape(len(images), -1), _border(images)
+    least, most = flat.min(1, initial=np.inf), flat.max(1, initial=-np.inf)
+    plain = 2 * (border <= _DARK_PAPER).sum(1) > border.shape[1]
+    thin = 2 * (flat > most[:, None] / 2).sum(1) < flat.shape[1]
+    clean: Bool[np.ndarray, " images"] = plain & thin & (least >= 0) & (most <= 1) & (most >= _BRIGHT_INK)
+    return clean
+
+
+def _are_binary(images: Float32[np.ndarray, "images height width"]) -> Bool[np.ndarray, " images"]:
+    """Which images know only paper and ink, nothing between: each pixel is 0 or the largest."""
+    flat = images.reshape(len(images), -1)
+    binary: Bool[np.ndarray, " images"] = ((flat == 0) | (flat == flat.max(1, keepdims=True))).all(1)
+    return binary
+
+
+def _is_dark(grey: Grey, ink: Ink, name: str) -> bool:
+    """Whether the ink is darker than the paper; refuses what has no ink."""
+    deviations = grey - np.float32(_paper(grey))
+    if ink != "auto":
+        deviations = deviations.clip(min=0) if ink == "bright" else deviations.clip(max=0)
+    contrast = float(np.abs(deviations).max())
+    if contrast < _LEAST_CONTRAST:
+        what = "nothing stands" if ink == "auto" else f"no {ink} ink stands"
+        raise InputError(
+            f"{name} is blank: {what} out from its paper by {_LEAST_CONTRAST:.0%} of the range; remove it, or scale "
+            "its values to what their type holds"
+        )
+    brighter, darker = ((side > contrast / 2).mean() for side in (deviations, -deviations))
+    if min(brighter, darker) > _OTHER_SIDE * max(brighter, darker) or max(brighter, darker) > 0.5:
+        raise UnclearInkError(
+            f"{name} has no plain paper at its border from which ink stands out; give ink='bright' or ink='dark', "
+            "or ink='as_is' if these are no drawings (--ink on the command line)"
+        )
+    return bool(darker > brighter)
+
+
+def _cropped(bright: Grey) -> Grey:
+    """The square around the ink, filled up with paper."""
+    ink = bright > bright.max() / 2
+    (top, bottom), (left, right) = (
+        (lines[0], lines[-1] + 1) for lines in map(np.flatnonzero, (ink.any(1), ink.any(0)))
+    )
+    edge = max(round(max(bottom - top, right - left) / _INK_SHARE), 1)
+    square = np.full((edge, edge), _paper(bright), np.float32)
+    up, back = (top + bottom - edge) // 2, (left + right - edge) // 2
+    part = bright[max(up, 0) : up + edge, max(back, 0) : back + edge]
+    square[max(-up, 0) :, max(-back, 0) :][: part.shape[0], : part.shape[1]] = part
+    return square
+
+
+def _fit(image: Grey, size: int, *, dark: bool = False) -> Grey:
+    """Scaled to fit the square, aspect kept, centred on its own paper.
+
+    In bytes, of the polarity that the file has, as other readers do; in floats where noise goes below the paper.
+    """
+    if image.shape == (size, size):
+        return image
+    scale = size / max(image.shape)
+    height, width = (max(1, round(edge * scale)) for edge in image.shape)
+    paper, in_bytes = _paper(image), image.min() >= 0
+    if in_bytes:
+        image, paper = (1 - image, 1 - paper) if dark else (image, paper)
+        image, paper = (image * 255).round().astype(np.uint8), round(paper * 255)
+    scaled = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+    square = np.full((size, size), paper, image.dtype)
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = scaled
+    if not in_bytes:
+        return square
+    unit: Grey = square.astype(np.float32) / np.float32(255)
+    return 1 - unit if dark else unit
+
+
+def _smooth(squares: Float32[np.ndarray, "images height width"]) -> Float32[np.ndarray, "images height width"]:
+    """Edges as a pen leaves them, for images of two values: each pixel a little of its neighbours."""
+    count, height, width = squares.shape
+    tall, wide = (np.zeros(shape, np.float32) for shape in ((count, height + 2, width), (count, height, width + 2)))
+    tall[:, 1:-1] = squares
+    wide[..., 1:-1] = (squares + np.float32(0.2) * (tall[:, :-2] + tall[:, 2:])) / np.float32(1.4)
+    smooth = (wide[..., 1:-1] + np.float32(0.2) * (wide[..., :-2] + wide[..., 2:])) / np.float32(1.4)
+    full: Float32[np.ndarray, "images height width"] = smooth / smooth.max((1, 2), keepdims=True)
+    return full
+
+
+def _stretched(bright: Grey, name: str) -> Grey:
+    """Paper to 0 and the brightest ink to 1; twice the paper's noise, as seen at the border, becomes paper."""
+    depth = bright - np.float32(_paper(bright))
+    contrast = float(depth.max())
+    if contrast < _LEAST_CONTRAST:
+        raise InputError(
+            f"{name} has ink too thin to be seen at {len(bright)} pixels; crop=True (--crop) cuts it to its ink"
+        )
+    border = np.abs(_border(depth[None]))
+    even = float(np.median(border)) == 0  # then what else the border holds is ink, or what is left of its edges
+    paper = border[border < contrast / 4]
+    if paper.size == 0:
+        raise UnclearInkError(
+            f"{name} has no paper at its border, only ink and what is darker; leave a margin around the drawing, or "
+            "give ink='as_is' if it is none (--ink on the command line)"
+        )
+    noise = 0.0 if even else float(np.sqrt(np.square(paper).mean()))
+    if noise > _MOST_NOISE * contrast:
+        raise InputError(
+            f"{name} has ink that hardly stands out from uneven paper ({noise / contrast:.0%} of noise; at most "
+            f"{_MOST_NOISE:.0%} was expected): scan or draw it again, or give ink='as_is' (--ink as_is)"
+        )
+    return ((depth - 2 * noise) / (contrast - 2 * noise)).clip(0, 1).astype(np.float32)
+
+
+def as_pixels(value: object, name: str) -> NDArray[Any]:
+    """An array of real numbers in the machine's byte order.
+
+    Raises:
+        InputError: if the value is none.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{name} cannot be made an array ({error}); give images of one size") from error
+    if array.dtype.kind not in "buif":
+        raise InputError(f"got {name}={shown(value)}; an array of real numbers was expected")
+    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)

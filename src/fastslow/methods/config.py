@@ -1,0 +1,154 @@
+"""What fixes a model, as plain values; nothing here needs torch, so that the command line can say `--help` at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from fastslow.errors import InputError, refuse_unknown, shown
+
+#: The three controllers of a memory (Sec. 3.1), in the order of the paper.
+CONTROLLERS = ("input", "output", "write")
+#: The largest size of any part of a model.
+MAX_SIZE = 100_000
+#: Registered methods: the module whose `build` makes each. To add a method is to write its file and its line here.
+METHODS: dict[str, str] = {
+    "fastslow": "fastslow.methods.fastslow",
+    "nmn": "fastslow.methods.nmn",
+    "protonet": "fastslow.methods.protonet",
+}
+#: Controls that a claim for the fast path stands on (design, section 4), by what they can be applied to.
+CONTROLS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("fastslow", "default"): (
+        "none", "fast_path_off", "zero_read", "label_only", "random_predictor", "true_gradient", "write_where_read",
+    ),
+    ("fastslow", "paper"): ("none", "fast_path_off", "zero_read", "label_only", "random_predictor"),
+    ("nmn", "default"): ("none", "zero_read", "write_where_read"),
+    ("nmn", "paper"): ("none", "zero_read"),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Everything that fixes a model's parts and sizes. The defaults are the paper's (Secs. 3 and 4.1)."""
+
+    method: str = "fastslow"
+    """Name in `METHODS`."""
+    preset: Literal["paper", "default"] = "paper"
+    """Which memory and which fast rule: "paper" is the paper's text taken literally, "default" what works best here."""
+    control: str = "none"
+    """A control experiment in place of the design itself, see `methods.controls`."""
+    n_way: int = 5
+    """Classes a task can have at most."""
+    channels: tuple[int, ...] = (64, 64, 64)
+    """Output channels of each encoder block."""
+    residual: tuple[bool, ...] = (False, False, False)
+    """Which encoder blocks have a second, residual convolution."""
+    image_size: int = 28
+    """Height and width of the images, pixels."""
+    projection: int = 0
+    """Features of the linear, centred projection between encoder and input controller; 0 for none."""
+    dim: int = 128
+    """k, features of controllers and slots."""
+    num_slots: int = 10
+    """l, slots of the memory."""
+    predictor_hidden: int = 64
+    """Width of the gradient predictors."""
+    step_size: float = 0.1
+    """Step size alpha of Eq. 10 to start from; learned, one for each controller that learns fast."""
+    compose: Literal["literal", "query"] = "literal"
+    """Preset paper: what the output and write controllers read; see `LiteralMemory`."""
+    fast_controllers: tuple[str, ...] = CONTROLLERS
+    """Preset paper: controllers that learn fast (Eq. 10)."""
+
+    def __post_init__(self) -> None:
+        sizes = {name: getattr(self, name) for name in ("n_way", "image_size", "dim", "num_slots", "predictor_hidden")}
+        sizes |= {f"channels[{i}]": size for i, size in enumerate(self.channels)}
+        for name, size in {**sizes, "projection": self.projection or 1}.items():
+            if not 1 <= size <= MAX_SIZE:
+                raise InputError(f"got {name}={size}; it must be from 1 to {MAX_SIZE}")
+        if self.image_size < 2 ** len(self.channels):
+            raise InputError(
+                f"got image_size={self.image_size}; {len(self.channels)} blocks halve it to nothing: use images of at "
+                f"least {2 ** len(self.channels)} pixels or fewer blocks"
+            )
+        if len(self.residual) != len(self.channels):
+            raise InputError(
+                f"got {len(self.channels)} channels and {len(self.residual)} residual flags; give one flag per block"
+            )
+        choices = {"method": (self.method, tuple(METHODS)), "preset": (self.preset, tuple(PRESET_FIELDS))}
+        refuse_unknown(choices | {"control": (self.control, controls_of(self.method, self.preset))})
+        for name in self.fast_controllers:
+            refuse_unknown({"fast_controllers": (name, CONTROLLERS)})
+        if self.preset == "default":
+            self._refuse_what_the_default_has_not()
+
+    def _refuse_what_the_default_has_not(self) -> None:
+        if (self.compose, self.fast_controllers) != ("literal", CONTROLLERS):
+            raise InputError(
+                f"got compose={self.compose!r}, fast_controllers={shown(self.fast_controllers)} with preset='default', "
+                "which has one way only; they are options of preset='paper'"
+            )
+        if self.method in ("fastslow", "nmn") and self.projection != self.dim:
+            raise InputError(
+                f"got projection={self.projection}, dim={self.dim}; in preset 'default' queries are the projected "
+                "features themselves: make the two equal"
+            )
+
+    @property
+    def capacity(self) -> int | None:
+        """How many examples a task can have before one more takes the place of another; None: no such limit."""
+        return self.num_slots if (self.method, self.preset) == ("fastslow", "default") else None
+
+
+#: What each preset has other than `ModelConfig`'s own values.
+PRESET_FIELDS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "default": {
+        "channels": (32, 64, 128),
+        "residual": (False, True, True),
+        "projection": 128,
+        "num_slots": 32,
+    },
+}
+#: Presets by name.
+PRESETS: dict[str, ModelConfig]
+
+
+def controls_of(method: str, preset: str) -> tuple[str, ...]:
+    """The controls that a method has under a preset; every method has "none"."""
+    return CONTROLS.get((method, preset), ("none",))
+
+
+def preset(name: str, **changes: Any) -> ModelConfig:  # noqa: ANN401 - any field of ModelConfig
+    """A preset by name, with some of its fields changed.
+
+    Raises:
+        ValueError: if there is no such preset or field.
+    """
+    if name not in PRESET_FIELDS:
+        raise InputError(f"there is no preset {shown(name)}; choose from {sorted(PRESET_FIELDS)}")
+    fields = {field.name for field in dataclasses.fields(ModelConfig)}
+    if set(changes) - fields:
+        raise InputError(f"a model has no option {sorted(set(changes) - fields)}; its options are {sorted(fields)}")
+    return ModelConfig(**{"preset": name, **PRESET_FIELDS[name], **changes})
+
+
+PRESETS = {name: preset(name) for name in PRESET_FIELDS}
+
+
+def refuse_overfull(num_examples: int, capacity: int | None) -> None:
+    """The one check of a memory's capacity.
+
+    Args:
+        num_examples: examples of a task, all that are shown between two resets.
+        capacity: see `ModelConfig.capacity` and `Method.capacity`.
+
+    Raises:
+        ValueError: if one of them would take the place of another.
+    """
+    if capacity is not None and num_examples > capacity:
+        raise InputError(
+            f"got {num_examples} examples in a task; this model's memory holds {capacity}, and one more would take the "
+            "place of another: reset it or show fewer per class, or train a model with more slots (num_slots)"
+        )

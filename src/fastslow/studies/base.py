@@ -1,0 +1,162 @@
+"""The contract of a study: its cells, how one of them is run, and the page that shows them all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from fastslow.claims import Claim, InUseError
+from fastslow.errors import InputError
+from fastslow.protocol.result import Cell, Result, read_result, write_result
+from fastslow.studies.page import Figure, Page, Table
+
+__all__ = ["Budget", "CellProgress", "Figure", "Page", "Study", "Table", "part_of", "reproduce"]
+
+#: How much a study may cost: minutes; what two cores do in a night; what the paper did.
+Budget = Literal["quick", "cpu", "paper"]
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Study(Protocol):
+    """Cells, and what to make of their results. Nothing else is to be written for a study to be reproduced.
+
+    Attributes:
+        name: as in `STUDIES`.
+    """
+
+    name: str
+
+    def cells(self, budget: Budget) -> list[Cell]:
+        """All cells of a budget, always the same ones in the same order, no two of one key."""
+
+    def run(self, cell: Cell, folder: Path) -> Result:
+        """Measures one cell.
+
+        Args:
+            cell: one of `cells`.
+            folder: the cell's own, for checkpoints and models; not made yet, or as an interrupted run left it.
+
+        Returns:
+            The result, of just this cell.
+        """
+
+    def page(self, results: Sequence[Result]) -> Page:
+        """Shows results, at least one, in the order of their cells; some may be missing."""
+
+
+class CellProgress(NamedTuple):
+    """Where `reproduce` is.
+
+    Attributes:
+        cell: looked at now: run, unless it has its result or is run by another process.
+        done: cells of the part looked at before it.
+        total: cells of the part.
+    """
+
+    cell: Cell
+    done: int
+    total: int
+
+
+def part_of(items: Sequence[T], part: tuple[int, int]) -> list[T]:
+    """Part i of n, by turns: the parts share nothing, and together they are everything.
+
+    Args:
+        items: what to divide.
+        part: (i, n), with i from 0 to n - 1.
+
+    Raises:
+        ValueError: if there is no such part.
+    """
+    index, count = part
+    if not 0 <= index < count:
+        raise InputError(f"got part {index} of {count}; parts are counted from 0 to one less than there are")
+    return list(items[index::count])
+
+
+def reproduce(
+    study: Study,
+    *,
+    results: str | Path,
+    budget: Budget,
+    part: tuple[int, int] = (0, 1),
+    on_progress: Callable[[CellProgress], None] | None = None,
+) -> Page:
+    """Runs the cells that have no result yet, and shows all results there are.
+
+    Can be interrupted and called again at any time, and by several processes at once: a cell is run by one of them.
+    Parts are for machines that share no folder; their result files are then copied together.
+
+    Args:
+        study: what to reproduce.
+        results: folder of one `<key>.json` per cell; the cells' own folders are in `runs` in it, and in `claims` those
+            of the processes that work on them now.
+        budget: which cells.
+        part: i of n, from 0: which of them to run here. The page shows the results of all parts.
+        on_progress: called as each cell of the part is begun.
+
+    Returns:
+        The page, with the cells still missing named on it; a cell that cannot be run is left out, and the others run.
+
+    Raises:
+        ValueError: if there is no such part, a result file cannot be read or is of another cell (before any work),
+            or there is no result to show.
+        Interrupted: if the user stops it; the same call goes on.
+    """
+    folder = Path(results)
+    cells = study.cells(budget)
+    if len({cell.key for cell in cells}) < len(cells):
+        raise ValueError(f"study {study.name} has two cells of one key: they differ in nothing that a cell holds")
+    here = part_of(cells, part)
+    _read(cells, folder)  # refuses a damaged file before the work
+    failed = {}
+    for done, cell in enumerate(here):
+        if on_progress is not None:
+            on_progress(CellProgress(cell, done, len(here)))
+        try:
+            _run_if_missing(study, cell, folder)
+        except InputError as error:
+            failed[cell.key] = str(error)
+    found = _read(cells, folder)
+    if not found and failed:
+        raise InputError("; ".join(f"{key} could not be run: {reason}" for key, reason in failed.items()))
+    if not found:
+        raise InputError(f"{folder} holds no result of study {study.name} yet; run another part, or wait for it")
+    missing = [cell.key for cell in cells if cell.key not in found]
+    return dataclasses.replace(study.page(list(found.values())), missing=missing, failed=failed)
+
+
+def _file(folder: Path, cell: Cell) -> Path:
+    return folder / f"{cell.key}.json"
+
+
+def _run_if_missing(study: Study, cell: Cell, folder: Path) -> None:
+    file = _file(folder, cell)
+    if file.exists():
+        return
+    try:
+        claim = Claim(folder / "claims" / cell.key)
+    except InUseError:
+        return  # another process runs it
+    with claim:
+        if file.exists():
+            return  # another process finished it before the claim was ours
+        result = study.run(cell, folder / "runs" / cell.key)
+        if result.cell.key != cell.key:
+            raise ValueError(f"study {study.name} gave a result of {result.cell.key} for {cell.key}")
+        write_result(file, result)
+
+
+def _read(cells: Sequence[Cell], folder: Path) -> dict[str, Result]:
+    """The results there are, by their cell's key, in the order of the cells."""
+    found = {}
+    for cell in cells:
+        file = _file(folder, cell)
+        if file.exists():
+            found[cell.key] = read_result(file)
+            if found[cell.key].cell.key != cell.key:
+                raise InputError(f"{file} holds the result of {found[cell.key].cell.key}; move it to where it belongs")
+    return found

@@ -1,0 +1,148 @@
+"""A few-shot training put together: method, stages and validation from options and data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from fastslow.errors import InputError
+from fastslow.methods import build_method
+from fastslow.methods.base import Method
+from fastslow.methods.config import ModelConfig, refuse_overfull
+from fastslow.methods.files import load_model
+from fastslow.methods.networks import MemoryMethod
+from fastslow.methods.protonet import PrototypicalNetwork
+from fastslow.protocol.classes import ENTRY, trained_on
+from fastslow.studies.fewshot_config import FewShotConfig
+from fastslow.studies.fewshot_data import FewShotData
+from fastslow.studies.fewshot_record import Record
+from fastslow.training.device import pick_device
+from fastslow.training.interruption import Stop
+from fastslow.training.stage import Stage
+from fastslow.training.stages.episodes import end_to_end_stage, memory_stage
+from fastslow.training.stages.pairs import PairsStage
+from fastslow.training.stages.predictor_fit import PredictorFit, predictors_of
+from fastslow.training.validation import Validation
+
+#: In the order of `FewShotConfig.shares`; the number of a stage goes into the seed of its tasks.
+STAGES = ("encoder", "memory", "end_to_end")
+#: Arguments of a stage, or of `Validation` under "validation", by name, in place of their defaults: for small tests.
+Sizes = Mapping[str, Mapping[str, Any]]
+
+
+class FewShotTraining(NamedTuple):
+    """What `train` needs.
+
+    Attributes:
+        method: what is trained.
+        stages: in their order.
+        stop: by which the user stops it.
+    """
+
+    method: Method[Any]
+    stages: list[Stage]
+    stop: Stop
+
+
+def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None = None) -> FewShotTraining:
+    """The training that options describe, at its start.
+
+    Args:
+        config: the options.
+        data: from `load_data`.
+        sizes: see `Sizes`.
+
+    Raises:
+        ValueError: if nothing is to be trained, the method has no room for a task, the data cannot give the tasks, or
+            the device is not there.
+    """
+    method = seeded_method(config.model_config(), config.seed).to(pick_device(config.device))
+    refuse_overfull(config.way * config.shot, method.capacity)
+    stop, sizes = Stop(), sizes or {}
+    queries = {"n_query": data.validation_queries, "gradient_queries": data.gradient_queries}
+    validation = Validation(
+        data.validation, n_way=config.way, n_shot=config.shot, stop=stop, **{**queries, **sizes.get("validation", {})}
+    )
+    common = {
+        "method": method, "images": data.train, "validation": validation,
+        "generator": torch.Generator(device="cpu").manual_seed(config.seed),
+    }  # fmt: skip
+    fit = None
+    if config.fit_weight and isinstance(method, MemoryMethod) and predictors_of(method):
+        fit = PredictorFit(method, config.fit_weight)
+    tasks = {"n_query": data.queries, "fit": fit}
+    makers: dict[str, Any] = {"encoder": PairsStage, "memory": memory_stage, "end_to_end": end_to_end_stage}
+    special: dict[str, dict[str, Any]] = {
+        "encoder": {"judge": _judge(method), "precision": config.precision},
+        "memory": {**tasks, "change_seed": config.seed},
+        "end_to_end": {**tasks, "tasks": config.tasks},
+    }
+    stages = [
+        makers[name](
+            **common,
+            **{**special[name], **sizes.get(name, {})},
+            share=share,
+            seed=1000 * config.seed + STAGES.index(name),
+        )
+        for name, share in plan_stages(config, method).items()
+    ]
+    return FewShotTraining(method, stages, stop)
+
+
+def plan_stages(config: FewShotConfig, method: Method[Any]) -> dict[str, float]:
+    """The stages that a run goes through, with their shares: those that the method has and that have a share.
+
+    Raises:
+        ValueError: if there are none, though no trained encoder is given.
+    """
+    shares = dict(zip(STAGES, config.shares, strict=True))
+    planned = {name: shares[name] for name in method.stages if shares[name] > 0}
+    if config.encoder is not None:
+        planned.pop("encoder", None)
+    elif not planned:
+        raise InputError(
+            f"got shares={config.shares} for {', '.join(STAGES)}; method {config.method} trains in "
+            f"{', '.join(method.stages)}: give one of these a share"
+        )
+    return planned
+
+
+def seeded_method(config: ModelConfig, seed: int) -> Method[Any]:
+    """An untrained method of 32-bit weights; torch's global random stream, dtype and device are left alone."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        return build_method(config).to(torch.float32)
+
+
+def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any]) -> Record:
+    """The record of a run that begins; the method takes the encoder that the options name to start from.
+
+    Raises:
+        ValueError: if there is none, or it has other sizes.
+    """
+    classes = trained_on(config.data, data.split.name, data.names)
+    if config.encoder is None:
+        return Record(config.plain(), data.checksum, classes)
+    model = load_model(config.encoder)
+    try:
+        method.encoder.load_state_dict(model.method.encoder.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"the encoder to start from has other sizes: {reason}") from error
+    return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
+
+
+def _joined(classes: dict[str, Any], others: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Classes trained on, with those of the encoder; None where that does not say."""
+    if others is None:
+        return None
+    return {**classes, "classes": sorted({*classes["classes"], *others["classes"]})}
+
+
+def _judge(method: Method[Any]) -> Method[Any]:
+    """What validates the encoder stage: a method that is its encoder by itself, for the others prototypes."""
+    if method.stages == ("encoder",) and not method.needs_autograd:
+        return method
+    return PrototypicalNetwork(encoder=method.encoder, num_classes=method.num_classes)

@@ -1,0 +1,137 @@
+"""What a study shows: tables and figures, as Markdown for the repository and as an HTML page for the browser."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from fastslow.errors import InputError
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #8885; }
+img { max-width: 100%; height: auto; background: white; }
+.missing { border-left: .3rem solid #E69F00; padding: .5rem 1rem; }
+""".strip()
+
+
+@runtime_checkable
+class Figure(Protocol):
+    """A picture, and the numbers that it shows.
+
+    Attributes:
+        title: what it shows, one line.
+    """
+
+    title: str
+
+    def plot(self, path: Path) -> None:
+        """Draws the picture into a PNG file."""
+
+    def frame(self) -> Mapping[str, Sequence[object]]:
+        """The data behind the picture: columns of equal length by name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: what it says, one line.
+        columns: their heads.
+        rows: each with one text per column.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise InputError(f"got a row of {len(row)} texts; the table {self.title!r} has {len(self.columns)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """All that a study shows.
+
+    Attributes:
+        title: of the page.
+        tables: in their order.
+        figures: likewise.
+        missing: keys of the cells that have no result yet, and are therefore not in tables and figures.
+        failed: why, by key, of those that could not be run.
+    """
+
+    title: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[Figure] = ()
+    missing: Sequence[str] = ()
+    failed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def markdown(self) -> str:
+        """The page as Markdown; a figure is the table of its data."""
+        parts = [f"# {_flat(self.title)}"]
+        if self.missing:
+            parts.append("\n".join([f"{_missing(self)}:", "", *(f"- `{key}`" for key in self.missing)]))
+        for table in (*self.tables, *map(_data, self.figures)):
+            lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+            rows = [f"| {' | '.join(map(_flat, line))} |" for line in lines]
+            parts += [f"## {_flat(table.title)}", "\n".join(rows)]
+        return "\n\n".join(parts) + "\n"
+
+    def html(self) -> str:
+        """The page as one HTML file that needs no other: pictures are inside, their data folded away below them."""
+        body = [f"<h1>{html.escape(self.title)}</h1>"]
+        if self.missing:
+            keys = "".join(f"<li><code>{html.escape(key)}</code></li>" for key in self.missing)
+            body.append(f'<div class="missing">{_missing(self)}:<ul>{keys}</ul></div>')
+        for table in self.tables:
+            body.append(f"<h2>{html.escape(table.title)}</h2>\n{_html_table(table)}")
+        for figure in self.figures:
+            title, data = html.escape(figure.title), _html_table(_data(figure))
+            picture = f'<img alt="{title}" src="data:image/png;base64,{_picture(figure)}">'
+            body.append(f"<h2>{title}</h2>\n{picture}\n<details><summary>data</summary>{data}</details>")
+        return (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{html.escape(self.title)}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n<body>\n"
+            + "\n".join(body)
+            + "\n</body>\n</html>\n"
+        )
+
+
+def _missing(page: Page) -> str:
+    return f"{len(page.missing)} cell{'s' if len(page.missing) > 1 else ''} still to be run"
+
+
+def _flat(text: str) -> str:
+    """Text that stays within its line and its cell of a Markdown table."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+
+
+def _data(figure: Figure) -> Table:
+    frame = figure.frame()
+    rows = [[str(value) for value in row] for row in zip(*frame.values(), strict=True)]
+    return Table(figure.title, list(frame), rows)
+
+
+def _html_table(table: Table) -> str:
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
+    rows = ("".join(f"<td>{html.escape(text)}</td>" for text in row) for row in table.rows)
+    return f"<table>\n<tr>{head}</tr>\n" + "".join(f"<tr>{row}</tr>\n" for row in rows) + "</table>"
+
+
+def _picture(figure: Figure) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figure.png"
+        figure.plot(path)
+        return base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,111 @@
+"""The encoder stage: two drawings of each of many classes find one another."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fastslow.data.base import ClassImages
+from fastslow.data.episodes import EpisodeBatch, EpisodeSampler
+from fastslow.errors import InputError, shown
+from fastslow.methods.base import Method
+from fastslow.training import distributed
+from fastslow.training.drawings import Drawings
+from fastslow.training.precision import bfloat16_is_quicker, embedded
+from fastslow.training.validation import Validation
+
+
+class PairsStage:
+    """The encoder alone, by the method's `pair_loss`; batch statistics are in use.
+
+    Args:
+        method: its encoder is trained.
+        images: to train on.
+        judge: what validation measures in the encoder's features, such as prototypes; shares the encoder.
+        validation: the tasks it is measured on.
+        generator: of the changes of the drawings.
+        seed: of the pairs.
+        share: of the length.
+        learning_rate: at its peak.
+        num_classes: classes a step, at most as many as have two drawings.
+        precision: "auto" for convolutions in bfloat16 where a short measurement says that it is quicker.
+
+    Raises:
+        ValueError: if there are fewer than two classes of two drawings, or they do not divide among the processes.
+    """
+
+    name, clip, tasks = "encoder", None, 1
+
+    def __init__(
+        self,
+        method: Method[Any],
+        images: ClassImages,
+        *,
+        judge: Method[Any],
+        validation: Validation,
+        generator: torch.Generator,
+        seed: int,
+        share: float = 0.75,
+        learning_rate: float = 2e-3,
+        num_classes: int = 64,
+        precision: Literal["float32", "auto"] = "float32",
+    ) -> None:
+        self.method, self.judge, self.validation, self.generator = method, judge, validation, generator
+        self.share, self.learning_rate, self.precision = share, learning_rate, precision
+        self.bfloat16 = False
+        pairs = min(num_classes, max(2, int((images.labels.bincount() > 1).sum())))
+        distributed.refuse_indivisible(pairs)
+        self.sampler = EpisodeSampler(labels=images.labels, n_way=pairs, n_shot=1, n_query=1, seed=seed)
+        self.drawings = Drawings(images.images, generator, method.encoder.log_sharpness.device)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """See `Stage.parameters`."""
+        return self.method.parameters_of(self.name)
+
+    def begin(self, step: int) -> None:
+        """See `Stage.begin`."""
+        if step == 0:
+            self.method.begin(self.name)
+            if self.precision == "auto":
+                self.bfloat16 = not distributed.any_process(not bfloat16_is_quicker(self.method.encoder))
+
+    def loss(self) -> Float[Tensor, ""]:
+        """See `Stage.loss`."""
+        self.method.train()
+        batch = self.sampler.sample()
+        pairs = torch.stack([batch.support_indices[0], _by_label(batch)], dim=1)
+        images = self.drawings.changed(distributed.share(pairs))
+        features = embedded(self.method.embed, images, bfloat16=self.bfloat16)
+        return self.method.pair_loss(features.reshape(-1, 2, *features.shape[1:]))
+
+    def validate(self) -> dict[str, Any]:
+        """See `Stage.validate`."""
+        features = self.validation.features(self.judge)
+        return {"validation": self.validation.accuracy(self.judge, features), "gradients": {}}
+
+    def end(self) -> None:
+        """Running statistics are of each process's share until here."""
+        distributed.average_buffers(self.method.encoder)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Stage.state_dict`."""
+        return {
+            "sampler": self.sampler.state_dict(), "generator": self.generator.get_state(), "bfloat16": self.bfloat16,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Stage.load_state_dict`."""
+        self.sampler.load_state_dict(state["sampler"])
+        self.generator.set_state(state["generator"])
+        if not isinstance(state["bfloat16"], bool):
+            raise InputError(f"got bfloat16={shown(state['bfloat16'])}; true or false was expected")
+        self.bfloat16 = state["bfloat16"]
+
+
+def _by_label(batch: EpisodeBatch) -> Tensor:
+    """The query of each support example's class, one per class, in the order of the support set."""
+    order = batch.query_labels[0].argsort()
+    return batch.query_indices[0][order][batch.support_labels[0]]

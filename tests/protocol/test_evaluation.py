@@ -1,0 +1,205 @@
+"""`evaluate_model`: what is measured, what stands beside it, and what is said of the classes."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastslow.data.base import ClassImages
+from fastslow.data.registry import load_source
+from fastslow.data.splits import make_split
+from fastslow.errors import InputError
+from fastslow.methods import build_method
+from fastslow.methods.config import METHODS, preset
+from fastslow.methods.files import TrainedModel, load_model, pretrained_names
+from fastslow.protocol import fewshot
+from fastslow.protocol.classes import classes_trained_on, trained_on
+from fastslow.protocol.fewshot import TEST_SEED, evaluate_model
+
+REAL_DATA = Path(os.environ.get("FASTSLOW_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+
+
+def model_of(name="default", details=None, **changes):
+    sizes = {"channels": (2, 4), "residual": (False, True), "projection": 8, "dim": 8, "predictor_hidden": 4}
+    torch.manual_seed(0)
+    config = preset(name, **{**sizes, "image_size": 8, "n_way": 3, "num_slots": 6, **changes})
+    method = build_method(config)
+    for parameter in method.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return TrainedModel(method.eval(), config, details or {})
+
+
+def data(sizes=(6,) * 10):
+    """Classes of noisy drawings, named c0, c1, ...; the first four for training, then one, the rest for test."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    drawings = torch.randint(0, 156, (len(sizes), 8, 8), generator=generator)
+    images = drawings[labels] + torch.randint(0, 100, (len(labels), 8, 8), generator=generator)
+    names = tuple(f"c{n}" for n in range(len(sizes)))
+    split = make_split("s", names, train=range(4), validation=(4,), test=range(5, len(sizes)))
+    return {"images": ClassImages(images.to(torch.uint8), labels, names), "split": split}
+
+
+def evaluate(model, given=None, **options):
+    return evaluate_model(model, **(given or data()), **{"n_way": 3, "queries": 4, "episodes": 6, **options})
+
+
+def test_the_main_number_comes_first_then_the_fast_path_off_and_prototypes():
+    numbers, facts = evaluate(model_of())
+    assert list(numbers) == ["accuracy", "fast_path_off", "protonet"]
+    assert {number.count for number in numbers.values()} == {6}
+    assert facts == {
+        "method": "fastslow", "part": "test", "split": "s", "split_sha256": data()["split"].sha256, "n_way": 3,
+        "n_shot": 1, "queries_per_class": 4, "episodes": 6, "seed": TEST_SEED, "transductive": False,
+        "classes_used": 5, "classes_left_out": 0, "images_used": 30, "images_left_out": 0, "trained_on_classes": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"method": "protonet"}, ["accuracy"]),
+        ({"method": "nmn"}, ["accuracy", "protonet"]),
+        ({"control": "fast_path_off"}, ["accuracy", "protonet"]),
+        ({"name": "paper"}, ["accuracy", "fast_path_off", "protonet"]),
+    ],
+    ids=str,
+)
+def test_what_stands_beside_a_method(changes, names):
+    assert list(evaluate(model_of(**changes)).numbers) == names
+
+
+def test_prototypes_beside_a_method_are_those_of_a_model_of_their_own_with_that_encoder():
+    model = model_of()
+    beside = evaluate(model).numbers["protonet"]
+    alone = evaluate(model, method="protonet")
+    assert alone.numbers == {"accuracy": beside}
+    assert alone.facts["method"] == "protonet"
+    assert 1 / 3 < beside.mean < 1
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "fastslow"])
+def test_another_method_is_measured_on_the_models_encoder_and_torchs_random_stream_stays(method):
+    model = model_of()
+    before = torch.random.get_rng_state()
+    first = evaluate(model, method=method)
+    torch.manual_seed(99)
+    assert evaluate(model, method=method) == first
+    torch.random.set_rng_state(before)
+
+
+def test_a_method_with_weights_that_nobody_trained_is_refused():
+    with pytest.raises(InputError, match="got method='fastslow' for a model trained as 'protonet'; it has weights"):
+        evaluate(model_of(method="protonet"), method="fastslow")
+    with pytest.raises(InputError, match="got method='x'; choose from"):
+        evaluate(model_of(), method="x")
+
+
+def test_features_are_made_once_for_all_that_embed_alike(monkeypatch):
+    calls = []
+    real = fewshot.embed
+    monkeypatch.setattr(fewshot, "embed", lambda *args, **options: calls.append(args) or real(*args, **options))
+    evaluate(model_of())
+    assert len(calls) == 1
+
+
+def test_test_episodes_do_not_depend_on_torchs_random_stream_and_the_model_is_not_modified():
+    model = model_of()
+    before = {name: value.clone() for name, value in model.method.state_dict().items()}
+    first = evaluate(model)
+    torch.manual_seed(5)
+    assert evaluate(model) == first
+    assert evaluate(model, seed=1).numbers != first.numbers
+    assert all(torch.equal(before[name], value) for name, value in model.method.state_dict().items())
+
+
+def test_progress_counts_the_episodes_of_the_main_number():
+    done = []
+    evaluate(model_of(), episodes=51, on_progress=done.append)
+    assert done == [50, 51]
+
+
+def test_classes_trained_on_are_counted_and_the_new_ones_measured_alone():
+    new = trained_on("d", "s", [f"c{n}" for n in range(4)])
+    assert evaluate(model_of(details={"trained_on": new})).facts["trained_on_classes"] == 0
+    assert "accuracy_new_classes" not in evaluate(model_of(details={"trained_on": new})).numbers
+    details = {"trained_on": trained_on("d", "s", ["c5", "c6", "c0"])}
+    assert list(evaluate(model_of(details=details)).numbers)[:2] == ["accuracy", "accuracy_new_classes"]
+    numbers, facts = evaluate(model_of(details=details, method="protonet"))
+    assert facts["trained_on_classes"] == 2
+    # The same as measuring the classes c7, c8 and c9 in a split of their own.
+    images = data()["images"]
+    split = make_split("new", images.class_names, train=(), validation=(), test=(7, 8, 9))
+    alone = evaluate(model_of(method="protonet"), {"images": images, "split": split})
+    assert numbers["accuracy_new_classes"] == alone.numbers["accuracy"]
+    assert numbers["accuracy"] != numbers["accuracy_new_classes"]
+
+
+@pytest.mark.parametrize("part", ["train", "all"])
+def test_every_part_that_overlaps_with_training_says_so(part):
+    model = model_of(details={"trained_on": trained_on("d", "s", [f"c{n}" for n in range(4)])})
+    facts = evaluate(model, part=part).facts
+    assert facts["trained_on_classes"] == 4
+    assert facts["part"] == part
+
+
+def test_new_classes_are_measured_alone_only_where_enough_of_them_have_enough_images():
+    details = {"trained_on": trained_on("d", "s", ["c5", "c6"])}
+    numbers, facts = evaluate(model_of(details=details), data((6,) * 9 + (4,)))
+    assert facts["trained_on_classes"] == 2
+    assert "accuracy_new_classes" not in numbers
+    assert (facts["classes_used"], facts["classes_left_out"], facts["images_left_out"]) == (4, 1, 4)
+
+
+def test_all_classes_can_be_measured_with_few_queries():
+    facts = evaluate(model_of(), data((3,) * 10), part="all", queries=2).facts
+    assert (facts["classes_used"], facts["queries_per_class"]) == (10, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_way": 4}, r"got n_way=4; it must be from 2 to 3 \(the ways of a task that this model was built for\)"),
+        ({"n_way": 1}, "got n_way=1; it must be from 2 to 3"),
+        ({"episodes": 1}, r"got episodes=1; it must be from 2 to \d+ \(an interval needs at least 2\)"),
+        ({"queries": 0}, "got queries=0; it must be from 1"),
+        ({"n_shot": 0}, "got n_shot=0; it must be from 1"),
+        ({"n_shot": 10**30}, "got n_shot=1000.*; it must be from 1"),
+        ({"seed": -1}, "got seed=-1; it must be from 0"),
+        ({"seed": 10**30}, "got seed=1000.*; it must be from 0"),
+        ({"n_shot": 3}, "got 9 examples in a task; this model's memory holds 6"),
+        ({"queries": 6}, "3-way episodes need 3 classes with at least"),
+        ({"part": "validation"}, "3-way episodes need 3 classes with at least"),
+        ({"part": "everything"}, "got part='everything'; choose from"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_measured_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(model_of(), **options)
+
+
+def test_a_method_without_a_memory_of_slots_takes_any_number_of_examples():
+    numbers, _ = evaluate(model_of(method="protonet"), n_shot=3, queries=3)
+    assert numbers["accuracy"].count == 6
+
+
+def test_shipped_models_say_what_they_were_trained_on():
+    for name in pretrained_names():
+        entry = load_model(f"pretrained:{name}").details["trained_on"]
+        assert (entry["data"], entry["split"]) == ("omniglot", "vinyals")
+        assert len(set(entry["classes"])) == len(entry["classes"]) > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (REAL_DATA / "omniglot").exists(), reason="the Omniglot files are not here")
+@pytest.mark.parametrize(("split", "seen", "measured"), [("vinyals", 0, 423), ("lake", 236, 659)])
+def test_shipped_models_have_seen_classes_of_the_other_split(split, seen, measured):
+    images, parts = load_source("omniglot", data_dir=REAL_DATA, split=split)
+    names = [images.class_names[index] for index in parts.test]
+    assert len(names) == measured
+    for name in pretrained_names():
+        found = classes_trained_on(load_model(f"pretrained:{name}").details, names)
+        assert found is not None
+        assert len(found) == seen

@@ -1,0 +1,25 @@
+"""All readers, by name; a new one is put under damage by being listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from robustness import data_readers, model_readers, text_readers
+from robustness.harness import Reader
+
+#: Each is made in an empty folder of its own.
+READERS: dict[str, Callable[[Path], Reader]] = {
+    "model": model_readers.model_reader,
+    "checkpoint": model_readers.checkpoint_reader,
+    "image cache": model_readers.cache_reader,
+    "result": text_readers.result_reader,
+    "metrics": text_readers.metrics_reader,
+    "config": text_readers.config_reader,
+    "options in YAML": text_readers.yaml_reader,
+    "report page": text_readers.page_reader,
+    "table": text_readers.table_reader,
+    "Omniglot": data_readers.omniglot_reader,
+    "MNIST": data_readers.mnist_reader,
+    "folder of images": data_readers.folder_reader,
+}

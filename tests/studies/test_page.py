@@ -1,0 +1,73 @@
+"""A page shows its tables and figures as Markdown and as HTML, whatever the texts in them hold."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from fastslow.errors import InputError
+from fastslow.studies.page import Page, Table
+
+PNG = b"\x89PNG of a test"
+
+
+class Curve:
+    title = "accuracy <over> steps"
+
+    def plot(self, path):
+        path.write_bytes(PNG)
+
+    def frame(self):
+        return {"step": [1, 2], "accuracy": [0.5, 0.75]}
+
+
+PAGE = Page(
+    "A | page & more",
+    [Table("rows", ["name", "value"], [["a|b", "<script>"], ["two\nlines", "1"]])],
+    [Curve()],
+    ["k-1"],
+)
+
+
+def test_markdown_keeps_each_text_in_its_cell():
+    lines = PAGE.markdown().splitlines()
+    assert "| a\\|b | &lt;script&gt; |" in lines
+    assert "| two lines | 1 |" in lines
+    assert "- `k-1`" in lines
+    assert "1 cell still to be run:" in lines
+
+
+def test_a_figure_in_markdown_is_the_table_of_its_data():
+    assert "| step | accuracy |\n| --- | --- |\n| 1 | 0.5 |\n| 2 | 0.75 |" in PAGE.markdown()
+
+
+def test_html_holds_the_picture_its_data_and_no_markup_from_texts():
+    page = PAGE.html()
+    (picture,) = re.findall(r'src="data:image/png;base64,([^"]*)"', page)
+    assert base64.b64decode(picture) == PNG
+    assert "<td>0.75</td>" in page
+    assert "<script>" not in page
+    assert "<over>" not in page
+    assert "<title>A | page &amp; more</title>" in page
+    assert "k-1" in page
+
+
+def test_a_whole_page_says_nothing_of_missing_cells():
+    page = Page("whole")
+    assert "still to be run" not in page.markdown() + page.html()
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(InputError, match="got a row of 1 texts; the table 'odd' has 2"):
+        Table("odd", ["a", "b"], [["1"]])
+
+
+def test_figure_columns_of_unequal_length_are_refused():
+    class Uneven(Curve):
+        def frame(self):
+            return {"step": [1, 2], "accuracy": [0.5]}
+
+    with pytest.raises(ValueError, match="shorter"):
+        Page("uneven", figures=[Uneven()]).markdown()
