@@ -58,6 +58,18 @@ def test_the_number_of_features_is_what_it_says(size, num_features):
     assert encoder(images(size=size)).shape == (6, num_features)
 
 
+@pytest.mark.parametrize(("size", "edge"), [(12, 3), (13, 4), (28, 7), (30, 8)])
+def test_ceil_pooling_keeps_odd_last_rows_and_columns(size, edge):
+    encoder = ConvEncoder(channels=(3, 5), image_size=size, ceil=True)
+    assert encoder.num_features == 5 * edge * edge
+    inputs = images(size=size)
+    assert encoder(inputs).shape == (6, 5 * edge * edge)
+    changed = inputs.clone()
+    changed[:, :, -1] += 1
+    assert not torch.equal(encoder(changed), encoder(inputs))
+    assert_close(encoder.eval().folded()(inputs), encoder(inputs), rtol=1e-5, atol=1e-5)
+
+
 def test_the_papers_encoder_has_three_plain_blocks_of_64():
     encoder = ConvEncoder()
     assert [(block.conv.out_channels, block.residual_conv) for block in encoder.blocks] == [(64, None)] * 3

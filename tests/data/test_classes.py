@@ -35,6 +35,14 @@ def test_rotations_are_new_classes():
     assert len({tuple(image.flatten().tolist()) for image in turned.images}) == 4
 
 
+def test_mirror_images_are_new_classes():
+    data = ClassImages(torch.tensor([[[1, 2], [3, 4]]] * 2, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
+    seen = data.with_mirrors()
+    assert seen.class_names == ("a", "b", "a@mirror", "b@mirror")
+    assert seen.labels.tolist() == [0, 1, 2, 3]
+    assert seen.images[3].tolist() == [[2, 1], [4, 3]]
+
+
 def test_labels_must_fit():
     images = torch.zeros(2, 2, 2, dtype=torch.uint8)
     with pytest.raises(InputError, match="from 0 to 1, but there are 1 class names"):

@@ -17,7 +17,7 @@ from fastslow.methods.protonet import PrototypicalNetwork
 from fastslow.protocol import fewshot as protocol
 from fastslow.protocol.classes import class_digests
 from fastslow.protocol.result import read_result
-from fastslow.studies import fewshot_data
+from fastslow.studies import fewshot_data, fewshot_training
 from fastslow.studies.fewshot import run_fewshot
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.fewshot_record import Record
@@ -396,6 +396,19 @@ def test_a_model_says_which_classes_it_was_trained_on_turned_ones_by_their_own_n
     assert trained["split"] == split.name
     assert trained["classes"] == sorted(class_digests(images.class_names[c] for c in split.train))
     assert len(trained["classes"]) == 40
+
+
+def test_mirror_images_are_trained_on_and_measured_never(options):
+    plain, mirrored = (fewshot_data.load_data(options(mirrors=mirrors)) for mirrors in (False, True))
+    assert (plain.train.num_classes, mirrored.train.num_classes) == (160, 320)
+    assert mirrored.validation.num_classes == plain.validation.num_classes == 10
+    assert mirrored.names == plain.names
+
+
+def test_the_encoder_stage_takes_its_rate_and_classes_a_step_from_the_options(options, few_glyphs):
+    config = options(pair_classes=10, encoder_rate=1e-3)
+    [stage, *_] = fewshot_training.build_training(config, fewshot_data.load_data(config)).stages
+    assert (stage.sampler.n_way, stage.learning_rate) == (10, 1e-3)
 
 
 def test_data_are_loaded_once(options, tmp_path, monkeypatch):

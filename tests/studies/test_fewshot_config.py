@@ -24,7 +24,7 @@ CHANGES = [
     {"preset": "paper", "model": {"fast_controllers": []}},
     {"device": "cpu"}, {"steps": None, "minutes": 2.5}, {"steps": 61}, {"shares": [0.5, 0.25, 0.25]},
     {"encoder": "runs/x"}, {"fit_weight": 0.5}, {"precision": "auto"}, {"test": False}, {"name": "a name"},
-    {"ink": "bright"}, {"crop": True},
+    {"ink": "bright"}, {"crop": True}, {"mirrors": True}, {"pair_classes": 128}, {"encoder_rate": 2.5e-3},
 ]  # fmt: skip
 BOOKKEEPING = ({"data_dir": "da ta"}, {"device": "cpu"}, {"name": "a name"})
 
@@ -111,6 +111,8 @@ def test_a_value_that_looks_like_an_option_is_read_back_from_the_command(monkeyp
         ({"minutes": 1.0}, "give exactly one of them as the length"),
         ({"seed": -1}, "got seed=-1; it must be from 0"),
         ({"fit_weight": -1.0}, "must not be negative"),
+        ({"pair_classes": 1}, "got pair_classes=1; it must be at least 2"),
+        ({"encoder_rate": 0.0}, "got encoder_rate=0.0; it must be positive"),
         ({"shares": [0, 0, 0]}, "not all zero"),
         ({"shares": [1, -1, 1]}, "none negative"),
         ({"method": "magic"}, "got method='magic'; choose from"),
@@ -121,6 +123,7 @@ def test_a_value_that_looks_like_an_option_is_read_back_from_the_command(monkeyp
         ({"model": {"n_way": 4}}, "a model must have room for its tasks' classes"),
         ({"model": {"num_slots": 4}}, "got 5 examples in a task; this model's memory holds 4"),
         ({"model": {"wrong": 4}}, "wrong"),
+        ({"model": {"step_size": -1.0}}, "got step_size=-1.0; it is learned in logarithms"),
         ({"name": "../x"}, "without separators"),
         ({"test": False, "train_on": "train+validation"}, "validation classes trained on measure nothing"),
     ],

@@ -27,18 +27,20 @@ class ConvBlock(nn.Module):
         in_channels: channels in.
         out_channels: channels out, at half the height and width.
         residual: add a second convolution, x + ReLU(BN(conv(x))), after the pooling.
+        ceil: pool an odd last row and column by themselves in place of leaving them out.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, residual: bool = False) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, residual: bool = False, ceil: bool = False) -> None:
         super().__init__()
+        self.ceil = ceil
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
         self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(out_channels)
         self.residual_conv = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False) if residual else None
         self.residual_norm: nn.BatchNorm2d | nn.Identity | None = nn.BatchNorm2d(out_channels) if residual else None
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Tensor:
-        """Shape (batch, out_channels, height // 2, width // 2)."""
-        pooled = F.relu(F.max_pool2d(self.norm(self.conv(images)), 2))
+        """Shape (batch, out_channels, height // 2, width // 2), with `ceil` rounded up."""
+        pooled = F.relu(F.max_pool2d(self.norm(self.conv(images)), 2, ceil_mode=self.ceil))
         if self.residual_conv is None or self.residual_norm is None:
             return pooled
         return pooled + F.relu(self.residual_norm(self.residual_conv(pooled)))
@@ -54,10 +56,16 @@ class ConvEncoder(nn.Module):
         channels: output channels of each block.
         residual: for each block, whether it has a second, residual convolution.
         image_size: height and width of the images.
+        ceil: see `ConvBlock`: images of 28 pixels end at 4 x 4 rather than 3 x 3.
     """
 
     def __init__(
-        self, *, channels: Sequence[int] = (64, 64, 64), residual: Sequence[bool] = (), image_size: int = 28
+        self,
+        *,
+        channels: Sequence[int] = (64, 64, 64),
+        residual: Sequence[bool] = (),
+        image_size: int = 28,
+        ceil: bool = False,
     ) -> None:
         super().__init__()
         if image_size < 2 ** len(channels):
@@ -71,9 +79,10 @@ class ConvEncoder(nn.Module):
         sizes = [1, *channels]
         self.image_size = image_size
         self.blocks = nn.Sequential(
-            *(ConvBlock(sizes[b], sizes[b + 1], residual=residual[b]) for b in range(len(channels)))
+            *(ConvBlock(sizes[b], sizes[b + 1], residual=residual[b], ceil=ceil) for b in range(len(channels)))
         )
-        self.num_features = channels[-1] * (image_size // 2 ** len(channels)) ** 2
+        halves = 2 ** len(channels)
+        self.num_features = channels[-1] * ((image_size + (halves - 1) * ceil) // halves) ** 2
         nn.Module.to(self, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch features"]:
@@ -188,13 +197,13 @@ class ImageEncoder(nn.Module):
 
 
 def build_encoder(
-    *, channels: Sequence[int], residual: Sequence[bool], image_size: int, projection: int
+    *, channels: Sequence[int], residual: Sequence[bool], image_size: int, projection: int, ceil: bool = False
 ) -> ImageEncoder:
     """Convolutions and, where `projection` is not 0, a projection to that many features.
 
     Weights are from torch's global generator. See `ConvEncoder` and `Projection` for the arguments.
     """
-    encoder = ConvEncoder(channels=channels, residual=residual, image_size=image_size)
+    encoder = ConvEncoder(channels=channels, residual=residual, image_size=image_size, ceil=ceil)
     if not projection:
         return ImageEncoder(encoder, None)
     return ImageEncoder(encoder, Projection(num_features=encoder.num_features, dim=projection))
@@ -217,5 +226,5 @@ def images_per_pass(encoder: ImageEncoder | ConvEncoder) -> int:
         assert isinstance(block, ConvBlock)
         # The convolution's own output, before pooling halves its height and width.
         largest = max(largest, block.conv.out_channels * size**2 * block.conv.weight.element_size())
-        size //= 2
+        size = (size + block.ceil) // 2
     return max(1, BYTES_PER_PASS // largest)

@@ -79,6 +79,12 @@ class ClassImages:
         names = [name if k == 0 else f"{name}@{90 * k}" for k in range(4) for name in self.class_names]
         return ClassImages(torch.cat(turned), torch.cat(labels), tuple(names))
 
+    def with_mirrors(self) -> ClassImages:
+        """Twice the classes: each one again, left and right exchanged."""
+        names = (*self.class_names, *(f"{name}@mirror" for name in self.class_names))
+        images = torch.cat([self.images, self.images.flip(2)])
+        return ClassImages(images, torch.cat([self.labels, self.labels + self.num_classes]), names)
+
 
 def _as_images(images: Tensor | np.ndarray) -> UInt8[Tensor, "images height width"]:
     if isinstance(images, np.ndarray) and images.dtype == np.uint8:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 from fastslow.errors import InputError, refuse_unknown, shown
@@ -45,6 +46,8 @@ class ModelConfig:
     """Output channels of each encoder block."""
     residual: tuple[bool, ...] = (False, False, False)
     """Which encoder blocks have a second, residual convolution."""
+    ceil_pooling: bool = False
+    """Whether pooling keeps an odd last row and column: images of 28 pixels then end at 4 x 4 rather than 3 x 3."""
     image_size: int = 28
     """Height and width of the images, pixels."""
     projection: int = 0
@@ -77,6 +80,8 @@ class ModelConfig:
             raise InputError(
                 f"got {len(self.channels)} channels and {len(self.residual)} residual flags; give one flag per block"
             )
+        if not 0 < self.step_size < math.inf:
+            raise InputError(f"got step_size={self.step_size}; it is learned in logarithms: positive and finite")
         choices = {"method": (self.method, tuple(METHODS)), "preset": (self.preset, tuple(PRESET_FIELDS))}
         refuse_unknown(choices | {"control": (self.control, controls_of(self.method, self.preset))})
         for name in self.fast_controllers:

@@ -29,7 +29,7 @@ _DIGITS = 8
 #: Options that came later, with what runs did before they came.
 LATER: dict[str, Any] = {"fit_weight": 0.0, "test": True, "precision": "float32"}
 #: Options that came after results had been named: at these values, what was done before, they stay out of a cell.
-ADDED: dict[str, Any] = {"ink": "auto", "crop": False}
+ADDED: dict[str, Any] = {"ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3}
 
 
 def fewshot_cell(options: Mapping[str, Any]) -> Cell:

@@ -75,6 +75,12 @@ class FewShotConfig:
     """A run folder whose trained encoder to start from; skips the first stage."""
     fit_weight: float = 0.0
     """Weight of Eq. 11, which fits the predictors to the true gradient, beside the query loss in tasks."""
+    mirrors: bool = False
+    """Mirror images of all classes as classes of their own in training, beside the rotations."""
+    pair_classes: int = 64
+    """Classes a step in the encoder stage, two drawings of each."""
+    encoder_rate: float = 2e-3
+    """Learning rate of the encoder stage at its peak."""
     precision: Literal["float32", "auto"] = "float32"
     """Of the encoder stage's convolutions: auto for bfloat16 where a short measurement says that it is quicker."""
     test: bool = True
@@ -86,9 +92,11 @@ class FewShotConfig:
         self._refuse_wrong_length()
         if self.way < 2:
             raise InputError(f"got way={self.way}; a task needs at least 2 classes")
-        for field in ("shot", "queries", "tasks"):
-            if getattr(self, field) < 1:
-                raise InputError(f"got {field}={getattr(self, field)}; it must be at least 1")
+        for field, least in {"shot": 1, "queries": 1, "tasks": 1, "pair_classes": 2}.items():
+            if getattr(self, field) < least:
+                raise InputError(f"got {field}={getattr(self, field)}; it must be at least {least}")
+        if not 0 < self.encoder_rate < math.inf:
+            raise InputError(f"got encoder_rate={self.encoder_rate}; it must be positive, and finite")
         if not 0 <= self.fit_weight < math.inf:
             raise InputError(f"got fit_weight={self.fit_weight}; it must not be negative, and finite")
         if not 0 <= self.seed < MAX_SEED:

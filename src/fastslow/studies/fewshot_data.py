@@ -21,7 +21,7 @@ class FewShotData:
         images: all of them.
         split: into classes for training, validation and test.
         names: of the classes trained on.
-        train: these classes, each in four rotations.
+        train: these classes, each in four rotations, with `mirrors` also as seen in a mirror.
         validation: classes to validate on.
         part: that is measured at the end, as `Split.part` names it: "test", "validation", or where that has too few
             classes "all" in place of "test" and "train+validation" in place of "validation".
@@ -74,7 +74,7 @@ def load_data(config: FewShotConfig) -> FewShotData:
     notes: list[str] = []
     classes = split.train if config.train_on == "train" else split.train_and_validation
     trained = images.select(classes)
-    train = trained.with_rotations()
+    train = (trained.with_mirrors() if config.mirrors else trained).with_rotations()
     queries = _queries(train, config, config.queries, "training", notes)
     validation_part = _validation_part(images, split, config, notes)
     part = _test_part(images, split, config, notes) if config.test else validation_part

@@ -75,7 +75,12 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
     tasks = {"n_query": data.queries, "fit": fit}
     makers: dict[str, Any] = {"encoder": PairsStage, "memory": memory_stage, "end_to_end": end_to_end_stage}
     special: dict[str, dict[str, Any]] = {
-        "encoder": {"judge": _judge(method), "precision": config.precision},
+        "encoder": {
+            "judge": _judge(method),
+            "precision": config.precision,
+            "num_classes": config.pair_classes,
+            "learning_rate": config.encoder_rate,
+        },
         "memory": {**tasks, "change_seed": config.seed},
         "end_to_end": {**tasks, "tasks": config.tasks},
     }
