@@ -91,9 +91,10 @@ def prepare(
     if crop:
         bright = _cropped(bright)
     square = _fit(bright, size, dark=dark)
-    if bright.shape == square.shape and _are_binary(square[None])[0]:
-        square = _smooth(square[None])[0]
-    return square if _are_clean(square[None])[0] else _stretched(square, name)
+    is_binary = bright.shape == square.shape and bool(_are_binary(square[None])[0])
+    if not _are_clean(square[None])[0]:
+        square = _stretched(square, name)
+    return _smooth(square[None])[0] if is_binary else square
 
 
 def prepare_stack(
@@ -124,14 +125,14 @@ def _side_by_side(
     if ink == "as_is":
         return prepared, ready
     # Of paper 0, and ink on less than half of it: `prepare` finds such ink bright.
-    binary = np.flatnonzero(ready & _are_binary(prepared))
-    if len(binary) == 0:
+    binary = ready & _are_binary(prepared)
+    if not binary.any():
         return prepared, ready
-    squares = _smooth(prepared[binary])
-    prepared[binary], ready[binary] = squares, _are_clean(squares)
     if not np.can_cast(images.dtype, np.float32):  # rounded into the range, and scaled otherwise by `prepare`
-        values = images[binary]
-        ready[binary] &= (values.min((1, 2)) >= 0) & (values.max((1, 2)) <= 1)
+        ready &= ~binary | ((images.min((1, 2)) >= 0) & (images.max((1, 2)) <= 1))
+    if binary.all():
+        return _smooth(prepared), ready
+    prepared[binary] = _smooth(prepared[binary])
     return prepared, ready
 
 
@@ -170,10 +171,16 @@ def _are_clean(images: Float32[np.ndarray, "images height width"]) -> Bool[np.nd
     """Which images are bright drawings of full contrast on dark paper, and so need no change."""
     flat, border = images.reshape(len(images), -1), _border(images)
     least, most = flat.min(1, initial=np.inf), flat.max(1, initial=-np.inf)
-    plain = 2 * (border <= _DARK_PAPER).sum(1) > border.shape[1]
-    thin = 2 * (flat > most[:, None] / 2).sum(1) < flat.shape[1]
+    plain = 2 * _counts(border <= _DARK_PAPER) > border.shape[1]
+    thin = 2 * _counts(flat > most[:, None] / 2) < flat.shape[1]
     clean: Bool[np.ndarray, " images"] = plain & thin & (least >= 0) & (most <= 1) & (most >= _BRIGHT_INK)
     return clean
+
+
+def _counts(pixels: Bool[np.ndarray, "images pixels"]) -> Float32[np.ndarray, " images"]:
+    """How many are true of each image; as a product, which is quicker than a sum and exact up to 16 million."""
+    counts: Float32[np.ndarray, " images"] = pixels.astype(np.float32) @ np.ones(pixels.shape[1], np.float32)
+    return counts
 
 
 def _are_binary(images: Float32[np.ndarray, "images height width"]) -> Bool[np.ndarray, " images"]:
@@ -244,10 +251,14 @@ def _fit(image: Grey, size: int, *, dark: bool = False) -> Grey:
 def _smooth(squares: Float32[np.ndarray, "images height width"]) -> Float32[np.ndarray, "images height width"]:
     """Edges as a pen leaves them, for images of two values: each pixel a little of its neighbours."""
     count, height, width = squares.shape
-    tall, wide = (np.zeros(shape, np.float32) for shape in ((count, height + 2, width), (count, height, width + 2)))
-    tall[:, 1:-1] = squares
-    wide[..., 1:-1] = (squares + np.float32(0.2) * (tall[:, :-2] + tall[:, 2:])) / np.float32(1.4)
-    smooth = (wide[..., 1:-1] + np.float32(0.2) * (wide[..., :-2] + wide[..., 2:])) / np.float32(1.4)
+    framed = np.zeros((count, height + 2, width + 2), np.float32)
+    framed[:, 1:-1, 1:-1] = squares
+    # One row of numbers: the frame keeps images, and the ends of lines, apart.
+    flat, below = framed.reshape(-1), width + 2
+    tall = flat[below:-below] + np.float32(0.2) * (flat[: -2 * below] + flat[2 * below :])
+    wide = tall[1:-1] + np.float32(0.2) * (tall[:-2] + tall[2:])
+    flat[below + 1 : -below - 1] = wide
+    smooth = framed[:, 1:-1, 1:-1]
     full: Float32[np.ndarray, "images height width"] = smooth / smooth.max((1, 2), keepdims=True)
     return full
 
