@@ -58,9 +58,10 @@ def test_the_number_of_features_is_what_it_says(size, num_features):
     assert encoder(images(size=size)).shape == (6, num_features)
 
 
+@pytest.mark.parametrize("halving", ["ceil", "stride"])
 @pytest.mark.parametrize(("size", "edge"), [(12, 3), (13, 4), (28, 7), (30, 8)])
-def test_ceil_pooling_keeps_odd_last_rows_and_columns(size, edge):
-    encoder = ConvEncoder(channels=(3, 5), image_size=size, ceil=True)
+def test_odd_last_rows_and_columns_are_kept_where_asked(size, edge, halving):
+    encoder = ConvEncoder(channels=(3, 5), image_size=size, halving=halving)
     assert encoder.num_features == 5 * edge * edge
     inputs = images(size=size)
     assert encoder(inputs).shape == (6, 5 * edge * edge)
@@ -68,6 +69,13 @@ def test_ceil_pooling_keeps_odd_last_rows_and_columns(size, edge):
     changed[:, :, -1] += 1
     assert not torch.equal(encoder(changed), encoder(inputs))
     assert_close(encoder.eval().folded()(inputs), encoder(inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_a_strided_block_is_a_convolution_of_every_second_place():
+    block = ConvBlock(2, 3, halving="stride").eval()
+    inputs = torch.randn(4, 2, 7, 7)
+    everywhere = F.conv2d(inputs, block.conv.weight, padding=1)
+    assert_close(block(inputs), F.relu(block.norm(everywhere[..., ::2, ::2])))
 
 
 def test_the_papers_encoder_has_three_plain_blocks_of_64():

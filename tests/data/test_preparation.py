@@ -13,7 +13,8 @@ from PIL import Image
 
 from fastslow import load_pretrained
 from fastslow.data import load_folder, make_glyphs
-from fastslow.data.preparation import INKS, UnclearInkError, as_pixels, prepare, prepare_stack, refuse_unprepared
+from fastslow.data.preparation import INKS, UnclearInkError, prepare, prepare_stack, refuse_unprepared
+from fastslow.data.scale import as_pixels
 from fastslow.errors import InputError
 
 NUM_CLASSES, PER_CLASS = 12, 4

@@ -84,5 +84,5 @@ def test_a_control_that_a_design_has_not_is_refused():
 def test_unknown_presets_and_options_are_refused():
     with pytest.raises(InputError, match=r"no preset 'papr'; choose from \['default', 'paper'\]"):
         preset("papr")
-    with pytest.raises(InputError, match=r"no option \['dims'\]; its options are \['ceil_pooling', 'channels', "):
+    with pytest.raises(InputError, match=r"no option \['dims'\]; its options are \['channels', "):
         preset("paper", dims=3)

@@ -10,6 +10,7 @@ import torch
 
 from fastslow.config import parse
 from fastslow.data import make_glyphs, registry
+from fastslow.data.base import ClassImages
 from fastslow.data.splits import make_split, random_split
 from fastslow.errors import InputError
 from fastslow.methods.files import load_model
@@ -459,6 +460,21 @@ def test_a_small_folder_is_trained_on_and_what_is_done_otherwise_is_said(
         assert any(note in line for line in said)
     if part == "all":
         assert result.provenance.protocol["trained_on_classes"] > 0
+
+
+def test_classes_of_too_few_drawings_for_a_task_are_named(options, monkeypatch):
+    images = make_glyphs(num_classes=30, per_class=20, seed=3)
+    drawings = 20 - 17 * torch.isin(images.labels, torch.tensor([1, 2, 21]))
+    keep = torch.arange(600) % 20 < drawings
+    images = ClassImages(images.images[keep], images.labels[keep], images.class_names)
+    split = make_split("x", images.class_names, train=range(10), validation=range(20, 25), test=range(10, 20))
+    monkeypatch.setattr(fewshot_data, "load_source", lambda *_, **__: (images, split))
+    one, two, other = (repr(images.class_names[k]) for k in (1, 2, 21))
+    assert fewshot_data.load_data(options(queries=3)).notes == (
+        f"2 of 10 classes in training have fewer than 4 drawings and are in no task there: {one}, {two}",
+        f"1 of 5 classes in validation have fewer than 16 drawings and are in no task there: {other}",
+    )
+    assert fewshot_data.load_data(options(queries=2)).notes[0].startswith("1 of 5 classes in validation")
 
 
 @pytest.mark.parametrize(("validation", "part"), [(0, "train+validation"), (2, "train+validation"), (3, "validation")])

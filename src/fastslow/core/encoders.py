@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,15 @@ from fastslow.errors import InputError
 BYTES_PER_PASS = 16 * 2**20
 
 
+#: How a block halves its images, see `ConvBlock`.
+Halving = Literal["floor", "ceil", "stride"]
+
+
+def halved(size: int, halving: Halving) -> int:
+    """Height or width after one block, pixels."""
+    return size // 2 if halving == "floor" else (size + 1) // 2
+
+
 class ConvBlock(nn.Module):
     """Convolution 3 x 3, batch norm, 2 x 2 max pooling, ReLU; then, if `residual`, one more at the small size.
 
@@ -27,20 +37,26 @@ class ConvBlock(nn.Module):
         in_channels: channels in.
         out_channels: channels out, at half the height and width.
         residual: add a second convolution, x + ReLU(BN(conv(x))), after the pooling.
-        ceil: pool an odd last row and column by themselves in place of leaving them out.
+        halving: "floor" leaves an odd last row and column out of the pooling, "ceil" pools them by themselves;
+            "stride" has no pooling but every second place of the convolution, which is "ceil" in size.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, residual: bool = False, ceil: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, residual: bool = False, halving: Halving = "floor"
+    ) -> None:
         super().__init__()
-        self.ceil = ceil
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.halving = halving
+        stride = 2 if halving == "stride" else 1
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(out_channels)
         self.residual_conv = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False) if residual else None
         self.residual_norm: nn.BatchNorm2d | nn.Identity | None = nn.BatchNorm2d(out_channels) if residual else None
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Tensor:
-        """Shape (batch, out_channels, height // 2, width // 2), with `ceil` rounded up."""
-        pooled = F.relu(F.max_pool2d(self.norm(self.conv(images)), 2, ceil_mode=self.ceil))
+        """Shape (batch, out_channels, height / 2, width / 2), rounded as `halved` does."""
+        normal = self.norm(self.conv(images))
+        small = normal if self.halving == "stride" else F.max_pool2d(normal, 2, ceil_mode=self.halving == "ceil")
+        pooled = F.relu(small)
         if self.residual_conv is None or self.residual_norm is None:
             return pooled
         return pooled + F.relu(self.residual_norm(self.residual_conv(pooled)))
@@ -56,7 +72,7 @@ class ConvEncoder(nn.Module):
         channels: output channels of each block.
         residual: for each block, whether it has a second, residual convolution.
         image_size: height and width of the images.
-        ceil: see `ConvBlock`: images of 28 pixels end at 4 x 4 rather than 3 x 3.
+        halving: see `ConvBlock`; images of 28 pixels end at 3 x 3 by "floor" and at 4 x 4 otherwise.
     """
 
     def __init__(
@@ -65,7 +81,7 @@ class ConvEncoder(nn.Module):
         channels: Sequence[int] = (64, 64, 64),
         residual: Sequence[bool] = (),
         image_size: int = 28,
-        ceil: bool = False,
+        halving: Halving = "floor",
     ) -> None:
         super().__init__()
         if image_size < 2 ** len(channels):
@@ -79,10 +95,12 @@ class ConvEncoder(nn.Module):
         sizes = [1, *channels]
         self.image_size = image_size
         self.blocks = nn.Sequential(
-            *(ConvBlock(sizes[b], sizes[b + 1], residual=residual[b], ceil=ceil) for b in range(len(channels)))
+            *(ConvBlock(sizes[b], sizes[b + 1], residual=residual[b], halving=halving) for b in range(len(channels)))
         )
-        halves = 2 ** len(channels)
-        self.num_features = channels[-1] * ((image_size + (halves - 1) * ceil) // halves) ** 2
+        edge = image_size
+        for _ in channels:
+            edge = halved(edge, halving)
+        self.num_features = channels[-1] * edge**2
         nn.Module.to(self, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch features"]:
@@ -197,13 +215,18 @@ class ImageEncoder(nn.Module):
 
 
 def build_encoder(
-    *, channels: Sequence[int], residual: Sequence[bool], image_size: int, projection: int, ceil: bool = False
+    *,
+    channels: Sequence[int],
+    residual: Sequence[bool],
+    image_size: int,
+    projection: int,
+    halving: Halving = "floor",
 ) -> ImageEncoder:
     """Convolutions and, where `projection` is not 0, a projection to that many features.
 
     Weights are from torch's global generator. See `ConvEncoder` and `Projection` for the arguments.
     """
-    encoder = ConvEncoder(channels=channels, residual=residual, image_size=image_size, ceil=ceil)
+    encoder = ConvEncoder(channels=channels, residual=residual, image_size=image_size, halving=halving)
     if not projection:
         return ImageEncoder(encoder, None)
     return ImageEncoder(encoder, Projection(num_features=encoder.num_features, dim=projection))
@@ -225,6 +248,7 @@ def images_per_pass(encoder: ImageEncoder | ConvEncoder) -> int:
     for block in convolutions.blocks:
         assert isinstance(block, ConvBlock)
         # The convolution's own output, before pooling halves its height and width.
-        largest = max(largest, block.conv.out_channels * size**2 * block.conv.weight.element_size())
-        size = (size + block.ceil) // 2
+        edge = halved(size, block.halving) if block.halving == "stride" else size
+        largest = max(largest, block.conv.out_channels * edge**2 * block.conv.weight.element_size())
+        size = halved(size, block.halving)
     return max(1, BYTES_PER_PASS // largest)

@@ -6,15 +6,14 @@ dark and of full contrast pass unchanged, bit for bit.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
-from numpy.typing import NDArray
 from PIL import Image
 
 from fastslow.data.scale import Pixels, in_unit
-from fastslow.errors import InputError, refuse_unknown, shown
+from fastslow.errors import InputError, refuse_unknown
 
 #: What is known of the ink: brighter or darker than its paper, to be found out, or no drawings at all.
 Ink = Literal["auto", "bright", "dark", "as_is"]
@@ -286,18 +285,3 @@ def _stretched(bright: Grey, name: str) -> Grey:
             f"{_MOST_NOISE:.0%} was expected): scan or draw it again, or give ink='as_is' (--ink as_is)"
         )
     return ((depth - 2 * noise) / (contrast - 2 * noise)).clip(0, 1).astype(np.float32)
-
-
-def as_pixels(value: object, name: str) -> NDArray[Any]:
-    """An array of real numbers in the machine's byte order.
-
-    Raises:
-        InputError: if the value is none.
-    """
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"{name} cannot be made an array ({error}); give images of one size") from error
-    if array.dtype.kind not in "buif":
-        raise InputError(f"got {name}={shown(value)}; an array of real numbers was expected")
-    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)

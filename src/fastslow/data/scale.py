@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float32, Shaped
+from numpy.typing import NDArray
 
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 
 Pixels = Shaped[np.ndarray, "height width *channels"]
 
@@ -37,6 +40,21 @@ def in_unit(pixels: Pixels, name: str) -> Float32[np.ndarray, "height width *cha
             "(16 bits): shift and scale them first"
         )
     return pixels.astype(np.float32) / np.float32(scale)
+
+
+def as_pixels(value: object, name: str) -> NDArray[Any]:
+    """An array of real numbers in the machine's byte order.
+
+    Raises:
+        InputError: if the value is none.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{name} cannot be made an array ({error}); give images of one size") from error
+    if array.dtype.kind not in "buif":
+        raise InputError(f"got {name}={shown(value)}; an array of real numbers was expected")
+    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
 
 
 def _full(pixels: Pixels, most: float) -> int | None:

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fastslow.core.encoders import images_per_pass
-from fastslow.data.preparation import Ink, as_pixels, prepare_stack, refuse_unprepared
+from fastslow.data.preparation import Ink, prepare_stack, refuse_unprepared
+from fastslow.data.scale import as_pixels
 from fastslow.errors import InputError
 from fastslow.estimators.devices import on_device, usable_device
 from fastslow.estimators.labels import checked_labels, refuse_mixed

@@ -27,7 +27,7 @@ def build_method(config: ModelConfig, encoder: ImageEncoder | None = None) -> Me
             residual=config.residual,
             image_size=config.image_size,
             projection=config.projection,
-            ceil=config.ceil_pooling,
+            halving=config.halving,
         )
     method: Method[Any] = import_module(METHODS[config.method]).build(config, encoder)
     return method

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
@@ -50,6 +52,11 @@ class Method(nn.Module, ABC, Generic[State]):
     needs_autograd: ClassVar[bool] = False
     #: Stages that training goes through, of "encoder", "memory" (on cached features), "end_to_end".
     stages: ClassVar[tuple[str, ...]] = ("encoder",)
+    #: Learning rates of stages, at their peak, where they are other than the stages' own.
+    rates: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    #: Whether batch norm is by the statistics of the images embedded together in training end to end, as it has to be
+    #: from nothing; frozen if not.
+    batch_statistics: ClassVar[bool] = False
 
     def __init__(self, *, encoder: ImageEncoder, num_classes: int) -> None:
         super().__init__()

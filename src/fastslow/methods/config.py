@@ -46,8 +46,9 @@ class ModelConfig:
     """Output channels of each encoder block."""
     residual: tuple[bool, ...] = (False, False, False)
     """Which encoder blocks have a second, residual convolution."""
-    ceil_pooling: bool = False
-    """Whether pooling keeps an odd last row and column: images of 28 pixels then end at 4 x 4 rather than 3 x 3."""
+    halving: Literal["floor", "ceil", "stride"] = "floor"
+    """How a block halves its images: max pooling without (floor) or with (ceil) an odd last row and column, or a
+    convolution of stride 2 (stride)."""
     image_size: int = 28
     """Height and width of the images, pixels."""
     projection: int = 0

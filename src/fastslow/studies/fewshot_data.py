@@ -8,7 +8,7 @@ import hashlib
 from fastslow.data.base import ClassImages
 from fastslow.data.registry import load_source
 from fastslow.data.splits import Split
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 from fastslow.protocol.fewshot import QUERIES_PER_CLASS
 from fastslow.studies.fewshot_config import FewShotConfig
 
@@ -79,9 +79,11 @@ def load_data(config: FewShotConfig) -> FewShotData:
     validation_part = _validation_part(images, split, config, notes)
     part = _test_part(images, split, config, notes) if config.test else validation_part
     validation, measured = (images.select(split.part(name)) for name in (validation_part, part))
+    validation_queries = _queries(validation, config, QUERIES_PER_CLASS, "validation", notes)
+    _say_who_is_left_out(trained, config.shot + queries, "training", notes)
+    _say_who_is_left_out(validation, config.shot + validation_queries, "validation", notes)
     return FewShotData(
-        images, split, trained.class_names, train, validation, part, queries,
-        _queries(validation, config, QUERIES_PER_CLASS, "validation", notes),
+        images, split, trained.class_names, train, validation, part, queries, validation_queries,
         _queries(measured, config, QUERIES_PER_CLASS, "the final figure", notes), tuple(notes),
     )  # fmt: skip
 
@@ -139,6 +141,18 @@ def _queries(images: ClassImages, config: FewShotConfig, wanted: int, purpose: s
     if most < wanted:
         notes.append(f"{most} queries of each class in {purpose}, not {wanted}: the classes have no more drawings")
     return min(wanted, most)
+
+
+def _say_who_is_left_out(images: ClassImages, size: int, purpose: str, notes: list[str]) -> None:
+    """Names the classes that have drawings, but too few for a task."""
+    counts = images.labels.bincount(minlength=images.num_classes).tolist()
+    names = [name for name, count in zip(images.class_names, counts, strict=True) if 0 < count < size]
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        notes.append(
+            f"{len(names)} of {images.num_classes} classes in {purpose} have fewer than {size} drawings and are in no "
+            f"task there: {', '.join(map(shown, names[:3]))}{more}"
+        )
 
 
 def _most_queries(images: ClassImages, config: FewShotConfig) -> int:

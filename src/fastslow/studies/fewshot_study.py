@@ -16,8 +16,8 @@ from fastslow.studies.fewshot import run_fewshot
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.training.run import RUN_FILES
 
-#: Episodes of each measurement.
-EPISODES = 1000
+#: Episodes of each measurement; fewer in the small budget, where fine-tuning on each takes most of the time.
+EPISODES, _QUICK_EPISODES = 1000, 200
 _SEEDS = range(3)
 
 
@@ -65,13 +65,14 @@ class FewShotStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        config = next((c for budget in _BUDGETS for c in self.configs(budget) if c.cell() == cell), None)
-        if config is None:
+        found = [(c, budget) for budget in _BUDGETS for c in self.configs(budget) if c.cell() == cell]
+        if not found:
             raise InputError(f"{cell.key} is no cell of study {self.name}; take one of its cells")
+        config, budget = found[0]
         changes = {}
         if config.encoder is not None:
             changes["encoder"] = str(_trained_encoder(config, folder.parent))
-        result = _go_on(config, folder, changes)
+        result = _go_on(config, folder, changes, episodes=_QUICK_EPISODES if budget == "quick" else EPISODES)
         options = {**result.cell.options, "encoder": cell.options["encoder"]}  # by its row, wherever it lies
         return dataclasses.replace(result, cell=dataclasses.replace(result.cell, options=options))
 
@@ -111,11 +112,11 @@ def _trained_encoder(config: FewShotConfig, runs: Path) -> Path:
     encoder = _planned(config.preset, config.seed)[0]
     folder = runs / encoder.run_name()
     if not (folder / "model.safetensors").exists():
-        _go_on(encoder, folder, {})
+        _go_on(encoder, folder, {}, episodes=EPISODES)
     return folder
 
 
-def _go_on(config: FewShotConfig, folder: Path, changes: Mapping[str, Any]) -> Result:
+def _go_on(config: FewShotConfig, folder: Path, changes: Mapping[str, Any], *, episodes: int) -> Result:
     """A run in its folder, from the checkpoint where there is one, else from the start."""
     resume = (folder / "checkpoint.pt").exists()
     if not resume and folder.exists():
@@ -123,7 +124,7 @@ def _go_on(config: FewShotConfig, folder: Path, changes: Mapping[str, Any]) -> R
             (folder / name).unlink(missing_ok=True)
     # A run that goes on keeps its options, and the place that its encoder had.
     options = {"name": folder.name} if resume else {**config.plain(), **changes, "name": folder.name}
-    result = run_fewshot(options, runs=folder.parent, resume=resume, episodes=EPISODES)
+    result = run_fewshot(options, runs=folder.parent, resume=resume, episodes=episodes)
     assert result is not None  # one process
     return result
 

@@ -87,13 +87,18 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
     stages = [
         makers[name](
             **common,
-            **{**special[name], **sizes.get(name, {})},
+            **{**_rate(method, name), **special[name], **sizes.get(name, {})},
             share=share,
             seed=1000 * config.seed + STAGES.index(name),
         )
         for name, share in plan_stages(config, method).items()
     ]
     return FewShotTraining(method, stages, stop)
+
+
+def _rate(method: Method[Any], stage: str) -> dict[str, float]:
+    """The learning rate of a stage where the method has one of its own."""
+    return {"learning_rate": method.rates[stage]} if stage in method.rates else {}
 
 
 def plan_stages(config: FewShotConfig, method: Method[Any]) -> dict[str, float]:

@@ -24,7 +24,7 @@ SPLIT_SUPPORT = 0.25
 
 
 class EpisodesStage:
-    """Tasks, by the method's `loss`; statistics are frozen, each image is embedded as if alone.
+    """Tasks, by the method's `loss`; statistics are frozen, unless the method trains with those of the batch.
 
     Made by `memory_stage` and `end_to_end_stage`.
 
@@ -97,7 +97,7 @@ class EpisodesStage:
     def loss(self) -> Float[Tensor, ""]:
         """See `Stage.loss`."""
         self.method.train()
-        self.method.encoder.eval()
+        self.method.encoder.train(self.name == "end_to_end" and self.method.batch_statistics)
         task = self.task()
         if self.fit is None:
             return self.method.loss(task)

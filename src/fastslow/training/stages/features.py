@@ -61,7 +61,7 @@ class CachedFeatures:
 
 
 class LiveFeatures:
-    """Features of images changed anew, in the method's graph, under frozen statistics.
+    """Features of images changed anew, in the method's graph, under the statistics that the method trains with.
 
     Args:
         method: embeds them, and learns to.
@@ -81,7 +81,8 @@ class LiveFeatures:
     def take(self, indices: Int64[Tensor, "tasks examples"]) -> Float[Tensor, "share examples ..."]:
         """See `CachedFeatures.take`."""
         images = self.drawings.changed(distributed.share(indices))
-        size = images_per_pass(self.method.encoder) if images.device.type == "cpu" else len(images)
+        whole = images.device.type != "cpu" or self.method.batch_statistics
+        size = len(images) if whole else images_per_pass(self.method.encoder)
         features = torch.cat([self.method.embed(part) for part in torch.split(images, size)])
         return features.reshape(-1, indices.shape[1], *features.shape[1:])
 
