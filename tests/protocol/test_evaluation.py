@@ -51,9 +51,19 @@ def test_the_main_number_comes_first_then_the_fast_path_off_and_prototypes():
     assert {number.count for number in numbers.values()} == {6}
     assert facts == {
         "method": "fastslow", "part": "test", "split": "s", "split_sha256": data()["split"].sha256, "n_way": 3,
-        "n_shot": 1, "queries_per_class": 4, "episodes": 6, "seed": TEST_SEED, "transductive": False,
+        "n_shot": 1, "queries_per_class": 4, "episodes": 6, "seed": TEST_SEED, "transductive": False, "views": 1,
         "classes_used": 5, "classes_left_out": 0, "images_used": 30, "images_left_out": 0, "trained_on_classes": None,
     }  # fmt: skip
+
+
+def test_the_figure_of_one_view_is_that_of_the_encoder_without_views():
+    plain, views = model_of(method="protonet"), model_of(method="protonet", views=True)
+    views.method.encoder.encoder, views.method.encoder.projection = (
+        plain.method.encoder.encoder, plain.method.encoder.projection,
+    )  # fmt: skip
+    assert evaluate(views).numbers["protonet_one_view"] == evaluate(plain).numbers["accuracy"]
+    assert evaluate(views).numbers["accuracy"] != evaluate(plain).numbers["accuracy"]
+    assert evaluate(views).facts["views"] == 8
 
 
 @pytest.mark.parametrize(
@@ -63,6 +73,8 @@ def test_the_main_number_comes_first_then_the_fast_path_off_and_prototypes():
         ({"method": "nmn"}, ["accuracy", "protonet"]),
         ({"control": "fast_path_off"}, ["accuracy", "protonet"]),
         ({"name": "paper"}, ["accuracy", "fast_path_off", "protonet"]),
+        ({"views": True}, ["accuracy", "fast_path_off", "protonet", "protonet_one_view"]),
+        ({"views": True, "method": "protonet"}, ["accuracy", "protonet_one_view"]),
     ],
     ids=str,
 )

@@ -205,6 +205,22 @@ def test_a_run_that_started_from_an_encoder_resumes_without_it(options, tmp_path
     assert run({"name": "c"}, tmp_path, resume=True).numbers["accuracy"].count == 5
 
 
+def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options, tiny_model, tmp_path):
+    run(options(method="protonet", steps=10, name="encoder"), tmp_path)
+    changes = {"encoder": str(tmp_path / "encoder"), "model": tiny_model | {"views": True}, "shares": [0, 1, 0]}
+    result = run(options(**changes, name="views"), tmp_path)
+    assert result.provenance.protocol["views"] == 8
+    assert set(result.numbers) == {"accuracy", "fast_path_off", "protonet", "protonet_one_view"}
+    encoder = load_model(tmp_path / "views").method.encoder
+    assert torch.equal(
+        encoder.encoder.blocks[0].conv.weight, weights(tmp_path / "encoder")["encoder.encoder.blocks.0.conv.weight"]
+    )
+    assert encoder.mean.abs().max() > 0
+    # What is joined is not trained on: another run, of other tasks, has the same views.
+    run(options(**changes | {"name": "others", "method": "protonet"}), tmp_path)
+    assert torch.equal(load_model(tmp_path / "others").method.encoder.axes, encoder.axes)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -403,7 +419,7 @@ def test_mirror_images_are_trained_on_and_measured_never(options):
     plain, mirrored = (fewshot_data.load_data(options(mirrors=mirrors)) for mirrors in (False, True))
     assert (plain.train.num_classes, mirrored.train.num_classes) == (160, 320)
     assert mirrored.validation.num_classes == plain.validation.num_classes == 10
-    assert mirrored.names == plain.names
+    assert mirrored.trained.class_names == plain.trained.class_names
 
 
 def test_the_encoder_stage_takes_its_rate_and_classes_a_step_from_the_options(options, few_glyphs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -186,6 +186,9 @@ class ImageEncoder(nn.Module):
         log_sharpness: logarithm of the scale at which its features are compared by distance; trained with it.
     """
 
+    #: Passes of the convolutions for each image.
+    num_views: ClassVar[int] = 1
+
     def __init__(self, encoder: ConvEncoder, projection: Projection | None) -> None:
         super().__init__()
         self.encoder, self.projection = encoder, projection
@@ -243,7 +246,7 @@ def images_per_pass(encoder: ImageEncoder | ConvEncoder) -> int:
     Returns:
         83 for images of 28 pixels and 64 channels in 32 bits.
     """
-    convolutions = encoder.encoder if isinstance(encoder, ImageEncoder) else encoder
+    convolutions, views = (encoder.encoder, encoder.num_views) if isinstance(encoder, ImageEncoder) else (encoder, 1)
     size, largest = convolutions.image_size, 1
     for block in convolutions.blocks:
         assert isinstance(block, ConvBlock)
@@ -251,4 +254,4 @@ def images_per_pass(encoder: ImageEncoder | ConvEncoder) -> int:
         edge = halved(size, block.halving) if block.halving == "stride" else size
         largest = max(largest, block.conv.out_channels * edge**2 * block.conv.weight.element_size())
         size = halved(size, block.halving)
-    return max(1, BYTES_PER_PASS // largest)
+    return max(1, BYTES_PER_PASS // (largest * views))

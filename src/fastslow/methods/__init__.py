@@ -20,6 +20,7 @@ def build_method(config: ModelConfig, encoder: ImageEncoder | None = None) -> Me
         encoder: the encoder to build it around; one of the configuration's sizes if None.
     """
     from fastslow.core.encoders import build_encoder
+    from fastslow.core.views import ViewsEncoder
 
     if encoder is None:
         encoder = build_encoder(
@@ -29,5 +30,7 @@ def build_method(config: ModelConfig, encoder: ImageEncoder | None = None) -> Me
             projection=config.projection,
             halving=config.halving,
         )
+        if config.views:
+            encoder = ViewsEncoder(encoder.encoder, encoder.projection)
     method: Method[Any] = import_module(METHODS[config.method]).build(config, encoder)
     return method

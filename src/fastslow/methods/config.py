@@ -51,6 +51,8 @@ class ModelConfig:
     convolution of stride 2 (stride)."""
     image_size: int = 28
     """Height and width of the images, pixels."""
+    views: bool = False
+    """Whether each image is seen in eight views, its rotations and their mirrors, whose features are joined."""
     projection: int = 0
     """Features of the linear, centred projection between encoder and input controller; 0 for none."""
     dim: int = 128

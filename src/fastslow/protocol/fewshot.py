@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from fastslow.core.encoders import ConvEncoder, ImageEncoder, images_per_pass
+from fastslow.core.views import ViewsEncoder
 from fastslow.data.base import ClassImages
 from fastslow.data.episodes import EpisodeSampler
 from fastslow.data.splits import Split
@@ -48,7 +49,8 @@ class Evaluation(NamedTuple):
         numbers: accuracies, shares in [0, 1], with their intervals over episodes: "accuracy" first; then
             "accuracy_new_classes", where the model was trained on some of the classes and enough others are left;
             "fast_path_off", of the same weights, where there is a fast path; "protonet", in the same encoder's
-            features, where it is not what was measured.
+            features, where it is not what was measured; "protonet_one_view", likewise, of each image as it is, where
+            the encoder sees several views.
         facts: what the numbers depend on: the episodes, the split, how many classes and images were used and left
             out, and of how many classes training has seen images ("trained_on_classes"; None if not recorded).
     """
@@ -200,7 +202,8 @@ def evaluate_model(
     facts = {
         "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
         "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
-        "transductive": measured.transductive, **usage(held_out.labels, n_shot + queries, held_out.num_classes),
+        "transductive": measured.transductive, "views": measured.encoder.num_views,
+        **usage(held_out.labels, n_shot + queries, held_out.num_classes),
         "trained_on_classes": None if trained is None else len(trained),
     }  # fmt: skip
     return Evaluation(numbers, facts)
@@ -225,10 +228,10 @@ class _Bench:
         )
 
     def _embedded(self, method: Method[Any]) -> Tensor:
-        way = type(method).embed
+        way = (type(method).embed, type(method.encoder))
         if way not in self._features:
             # What embeds by its encoder alone may as well do it folded.
-            encoder = method.encoder.folded() if way is Method.embed else method
+            encoder = method.encoder.folded() if way[0] is Method.embed else method
             device = method.encoder.log_sharpness.device
             self._features[way] = embed(encoder, self.images.images, device=device)
         return self._features[way]
@@ -239,8 +242,11 @@ def _beside(model: TrainedModel, measured: Method[Any]) -> dict[str, Method[Any]
     beside: dict[str, Method[Any]] = {}
     if isinstance(measured, MemoryMethod) and measured.fast_controllers:
         beside["fast_path_off"] = measured.without_fast_path()
+    encoder, ways = measured.encoder, model.config.n_way
     if not isinstance(measured, PrototypicalNetwork):
-        beside["protonet"] = PrototypicalNetwork(encoder=measured.encoder, num_classes=model.config.n_way)
+        beside["protonet"] = PrototypicalNetwork(encoder=encoder, num_classes=ways)
+    if isinstance(encoder, ViewsEncoder):
+        beside["protonet_one_view"] = PrototypicalNetwork(encoder=encoder.one_view(), num_classes=ways)
     return beside
 
 

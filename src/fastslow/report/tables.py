@@ -22,6 +22,7 @@ ROW_NAMES = {
     "fastslow": "fast path on",
     "fast_path_off": "fast path off",
     "protonet": "prototypes, same encoder",
+    "protonet_one_view": "prototypes, one view of each image",
     "nmn": "plain memory network, fine-tuned",
     "accuracy_new_classes": "the same, on classes not trained on",
 }

@@ -20,7 +20,7 @@ class FewShotData:
     Attributes:
         images: all of them.
         split: into classes for training, validation and test.
-        names: of the classes trained on.
+        trained: the classes trained on, as they are.
         train: these classes, each in four rotations, with `mirrors` also as seen in a mirror.
         validation: classes to validate on.
         part: that is measured at the end, as `Split.part` names it: "test", "validation", or where that has too few
@@ -33,7 +33,7 @@ class FewShotData:
 
     images: ClassImages
     split: Split
-    names: tuple[str, ...]
+    trained: ClassImages
     train: ClassImages
     validation: ClassImages
     part: str
@@ -83,7 +83,7 @@ def load_data(config: FewShotConfig) -> FewShotData:
     _say_who_is_left_out(trained, config.shot + queries, "training", notes)
     _say_who_is_left_out(validation, config.shot + validation_queries, "validation", notes)
     return FewShotData(
-        images, split, trained.class_names, train, validation, part, queries, validation_queries,
+        images, split, trained, train, validation, part, queries, validation_queries,
         _queries(measured, config, QUERIES_PER_CLASS, "the final figure", notes), tuple(notes),
     )  # fmt: skip
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from fastslow.core.encoders import ImageEncoder
+from fastslow.core.views import ViewsEncoder
 from fastslow.errors import InputError
 from fastslow.methods import build_method
 from fastslow.methods.base import Method
@@ -132,16 +134,26 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any]) 
     Raises:
         ValueError: if there is none, or it has other sizes.
     """
-    classes = trained_on(config.data, data.split.name, data.names)
+    classes = trained_on(config.data, data.split.name, data.trained.class_names)
     if config.encoder is None:
         return Record(config.plain(), data.checksum, classes)
     model = load_model(config.encoder)
+    _take_over(method.encoder, model.method.encoder)
+    if isinstance(method.encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
+        method.encoder.fit(data.trained.images)
+    return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
+
+
+def _take_over(encoder: ImageEncoder, trained: ImageEncoder) -> None:
+    """Weights of a trained encoder; one that sees several views may start from one that sees one."""
+    start = trained.state_dict()
+    if isinstance(encoder, ViewsEncoder):
+        start = {"mean": encoder.mean, "axes": encoder.axes, **start}
     try:
-        method.encoder.load_state_dict(model.method.encoder.state_dict())
+        encoder.load_state_dict(start)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"the encoder to start from has other sizes: {reason}") from error
-    return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
 
 
 def _joined(classes: dict[str, Any], others: dict[str, Any] | None) -> dict[str, Any] | None:

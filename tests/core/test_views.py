@@ -1,0 +1,104 @@
+"""Several views of one image, joined and put on principal axes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from fastslow.core.encoders import build_encoder
+from fastslow.core.views import NUM_VIEWS, ViewsEncoder, views_of
+from fastslow.errors import InputError
+
+SIZE, DIM = 8, 6
+
+
+def make(seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        plain = build_encoder(channels=(4, 5), residual=(False, True), image_size=SIZE, projection=DIM)
+    return ViewsEncoder(plain.encoder, plain.projection).eval()
+
+
+def drawings(count=40, seed=0):
+    return torch.randint(256, (count, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def unit(images):
+    return images.unsqueeze(1) / 255
+
+
+def test_views_are_the_eight_symmetries_of_a_square():
+    seen = views_of(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    corners = {tuple(view.flatten().tolist()) for view in seen}
+    assert corners == {
+        (1, 2, 3, 4), (2, 4, 1, 3), (4, 3, 2, 1), (3, 1, 4, 2), (2, 1, 4, 3), (4, 2, 3, 1), (3, 4, 1, 2), (1, 3, 2, 4),
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def test_joined_features_are_those_of_each_view_by_itself():
+    encoder, images = make(), unit(drawings(3))
+    joined = encoder.joined(images)
+    one = encoder.one_view()
+    for i, image in enumerate(images):
+        views = [one(view.unsqueeze(0))[0] for view in views_of(image.unsqueeze(0))]
+        assert_close(joined[i], torch.cat(views))
+
+
+@torch.no_grad()
+def test_before_they_are_fitted_the_views_are_averaged():
+    encoder, images = make(), unit(drawings(3))
+    assert_close(encoder(images), encoder.joined(images).unflatten(1, (NUM_VIEWS, DIM)).mean(1))
+
+
+@torch.no_grad()
+def test_fitted_features_are_on_the_principal_axes_of_the_joined_ones():
+    encoder, images = make(), drawings(60)
+    encoder.fit(images)
+    joined = encoder.joined(unit(images)).double()
+    centred = joined - joined.mean(0)
+    axes = torch.linalg.svd(centred, full_matrices=False).Vh[:DIM]
+    expected = centred @ axes.mT / NUM_VIEWS**0.5
+    # An axis may point either way; ours by its largest part.
+    expected *= axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign().T
+    assert_close(encoder(unit(images)).double(), expected, rtol=1e-3, atol=1e-5)
+    assert (encoder.axes.gather(0, encoder.axes.abs().argmax(0, keepdim=True)) > 0).all()
+
+
+@torch.no_grad()
+def test_on_all_axes_squared_distances_are_the_mean_over_the_views():
+    encoder, images = make(), drawings(60)
+    encoder.fit(images)
+    size = NUM_VIEWS * DIM
+    encoder.axes = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(1))).Q
+    seen, joined = encoder(unit(images)), encoder.joined(unit(images)).unflatten(1, (NUM_VIEWS, DIM))
+    mean = torch.stack([torch.cdist(joined[:, v], joined[:, v]).square() for v in range(NUM_VIEWS)]).mean(0)
+    assert_close(torch.cdist(seen, seen).square(), mean, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_fitting_uses_frozen_statistics_and_moves_no_weight():
+    encoder, other = make().train(), make()
+    before = {name: value.clone() for name, value in encoder.state_dict().items() if name not in ("mean", "axes")}
+    encoder.fit(drawings(60))
+    assert encoder.training
+    assert all(torch.equal(encoder.state_dict()[name], value) for name, value in before.items())
+    other.fit(drawings(60))
+    assert torch.equal(encoder.axes, other.axes)
+
+
+@torch.no_grad()
+def test_folded_equals_it_in_evaluation_mode():
+    encoder, images = make(), unit(drawings(5))
+    encoder.fit(drawings(60))
+    encoder.log_sharpness.fill_(1.5)
+    folded = encoder.folded()
+    assert isinstance(folded, ViewsEncoder)
+    assert_close(folded(images), encoder(images), rtol=1e-4, atol=1e-5)
+    assert folded.log_sharpness == encoder.one_view().log_sharpness == 1.5
+
+
+def test_too_few_images_to_fit_to_are_refused():
+    with pytest.raises(InputError, match=f"got {DIM} images to fit {DIM} principal axes to"):
+        make().fit(drawings(DIM))
