@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 import pytest
 from hypothesis import settings
 
 from fastslow.data import registry as sources
+from fastslow.studies import fewshot, quickstart
 
 TINY_MODEL = {"channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8}
 
 # The same examples each time, so that one commit passes or fails; HYPOTHESIS_PROFILE=default looks for new ones.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+#: Of stages and validation, for trainings that only have to take place.
+SMALL_SIZES = {
+    "encoder": {"num_classes": 8}, "memory": {"tasks": 4}, "end_to_end": {"tasks": 4}, "validation": {"episodes": 4},
+}  # fmt: skip
+
+
+@pytest.fixture
+def small_trainings(monkeypatch):
+    """Commands that train take few tasks a step, validate on few, and measure on 20."""
+    small = functools.partial(fewshot.run_fewshot, episodes=20, sizes=SMALL_SIZES)
+    monkeypatch.setattr(fewshot, "run_fewshot", small)
+    monkeypatch.setattr(quickstart, "run_fewshot", small)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def options(tmp_path, tiny_model, few_glyphs):
+def options(tmp_path, tiny_model, few_glyphs, small_trainings):
     content = {
         "way": 3, "tasks": 4, "queries": 2, "model": tiny_model, "steps": 6,
         "shares": [1, 1, 1], "name": "tiny",

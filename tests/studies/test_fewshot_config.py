@@ -150,11 +150,11 @@ def test_options_need_no_torch():
 
 
 @pytest.mark.slow
-def test_the_command_of_a_result_makes_its_weights(few_glyphs, tiny_model, tmp_path, monkeypatch):
+def test_the_command_of_a_result_makes_its_weights(few_glyphs, tiny_model, small_trainings, tmp_path, monkeypatch):
     import torch
 
     monkeypatch.chdir(tmp_path)
-    first = fewshot.run_fewshot(options(way=3, steps=3, model=tiny_model), runs="first", episodes=2)
+    first = fewshot.run_fewshot(options(way=3, steps=3, model=tiny_model), runs="first")
     main([*shlex.split(first.provenance.command)[1:], "--runs", "second"])
     weights = [load_model(tmp_path / runs / first.cell.key).method.state_dict() for runs in ("first", "second")]
     assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())

@@ -19,10 +19,16 @@ RUN = quickstart_config(minutes=None, steps=8, seed=0).run_name()
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch, tmp_path):
+def tiny(monkeypatch, tmp_path, small_trainings):
     monkeypatch.setattr(registry, "GLYPH_CLASSES", (8, 6, 6))
     monkeypatch.setattr(quickstart, "EPISODES", 40)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def plain_page(monkeypatch):
+    """A page without pictures, which take most of the time."""
+    monkeypatch.setattr(quickstart, "write_report", lambda sources, out: Path(out).write_text("page", encoding="utf-8"))
 
 
 def press_ctrl_c(progress):
@@ -53,7 +59,7 @@ def test_quickstart_prints_the_table_and_leaves_run_and_report(tmp_path, capsys)
     assert (run / "model.safetensors").exists()
 
 
-def test_finished_quickstart_is_replaced_and_other_files_are_left_alone(tmp_path):
+def test_finished_quickstart_is_replaced_and_other_files_are_left_alone(tmp_path, plain_page):
     start()
     run = tmp_path / "qs" / RUN
     (run / "notes.txt").write_text("mine", encoding="utf-8")
@@ -66,7 +72,7 @@ def test_finished_quickstart_is_replaced_and_other_files_are_left_alone(tmp_path
     assert {path.name for path in run.parent.iterdir()} == {RUN, "report.html"}
 
 
-def test_a_finished_quickstart_stays_until_the_new_one_is_complete(tmp_path):
+def test_a_finished_quickstart_stays_until_the_new_one_is_complete(tmp_path, plain_page):
     config = quickstart_config(minutes=None, steps=8, seed=0)
     run = run_quickstart(config, out=tmp_path / "qs").run
     before = {path.name: path.read_bytes() for path in run.iterdir()}
@@ -123,14 +129,14 @@ def test_a_replacement_that_was_killed_is_done_by_the_next_quickstart(tmp_path, 
     assert not old.exists()
 
 
-def test_a_finished_quickstart_without_its_report_gets_it_by_resume(tmp_path):
+def test_a_finished_quickstart_without_its_report_gets_it_by_resume(tmp_path, plain_page):
     start()
     (tmp_path / "qs" / "report.html").unlink()
     start("--resume")
     assert (tmp_path / "qs" / "report.html").exists()
 
 
-def test_interrupted_quickstart_goes_on_with_resume_only(tmp_path, capsys, monkeypatch):
+def test_interrupted_quickstart_goes_on_with_resume_only(tmp_path, capsys, monkeypatch, plain_page):
     run_fewshot = quickstart.run_fewshot
 
     def stopped(config, *, on_progress, **options):

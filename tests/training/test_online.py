@@ -784,7 +784,7 @@ def test_factors_that_are_not_finite_are_refused(options):
 def test_predictors_come_nearer_the_true_gradient_of_a_fixed_network():
     preds = predictors(zero=True)
     regime = learner(network("query"), preds, sgd=0.0, fit_optimiser=torch.optim.Adam(preds.parameters(), lr=1e-2))
-    reports = [regime.step(*window(batch=8, seed=number % 4))[0] for number in range(300)]
+    reports = [regime.step(*window(batch=8, seed=number % 4))[0] for number in range(150)]
     for name in CONTROLLERS:
         first, last = reports[0].quality[name], reports[-1].quality[name]
         assert first.cosine == 0
