@@ -36,6 +36,13 @@ def test_two_parts_make_the_page(tmp_path, capsys):
     assert len((tmp_path / "runs.log").read_text(encoding="utf-8").split()) == 6
 
 
+def test_one_seed_alone_as_latex(tmp_path):
+    main(["reproduce", "fake", "--budget", "cpu", "--seeds", "1", "--out", "page.tex"])
+    text = (tmp_path / "page.tex").read_text(encoding="utf-8")
+    assert text.startswith("\\begin{table}")
+    assert (text.count("seed0"), text.count("seed1")) == (3, 0)
+
+
 @pytest.mark.parametrize("text", ["0/2", "3/2", "x", "1", "1/0", "-1/2", "1/2/3", "", "1.0/2", "१/२", "1/9999999999"])
 def test_bad_parts_are_refused_in_words(text, tmp_path, capsys):
     with pytest.raises(InputError, match="give I/N with I from 1 to N"):
@@ -54,7 +61,7 @@ def test_parts_count_from_one():
     ("arguments", "message"),
     [
         (["fke"], "got study 'fke'; choose from"),
-        (["fake", "--out", "page.txt"], "ends in .html or .md"),
+        (["fake", "--out", "page.txt"], "ends in .html, .md or .tex"),
         (["fake", "--out", "in-the-way/page.md"], "in-the-way"),
         (["fake", "--results", "in-the-way"], "in-the-way"),
         (["fake", "--budget", "endless"], "endless"),

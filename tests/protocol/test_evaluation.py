@@ -51,7 +51,8 @@ def test_the_main_number_comes_first_then_the_fast_path_off_and_prototypes():
     assert {number.count for number in numbers.values()} == {6}
     assert facts == {
         "method": "fastslow", "part": "test", "split": "s", "split_sha256": data()["split"].sha256, "n_way": 3,
-        "n_shot": 1, "queries_per_class": 4, "episodes": 6, "seed": TEST_SEED, "transductive": False, "views": 1,
+        "n_shot": 1, "queries_per_class": 4, "episodes": 6, "seed": TEST_SEED, "transductive": False,
+        "needs_autograd": False, "views": 1,
         "classes_used": 5, "classes_left_out": 0, "images_used": 30, "images_left_out": 0, "trained_on_classes": None,
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ class FakeStudy:
         self.log, self.num_cells = log, num_cells
         self.before_each = lambda cell: None
 
-    def cells(self, budget):
+    def cells(self, budget, data=None):
         count = 2 if budget == "quick" else self.num_cells
         return [Cell("fake", "none", "nothing", {"shape": (1, i)}, seed=i % 2) for i in range(count)]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fastslow.errors import InputError
 from fastslow.studies import STUDIES, load_study
-from fastslow.studies.base import part_of, reproduce
+from fastslow.studies.base import Selection, part_of, reproduce
 from studies.fake_study import FakeStudy
 
 SCRIPT = Path(__file__).with_name("fake_study.py")
@@ -41,6 +41,29 @@ def test_parts_that_are_none_are_refused(part, study, tmp_path):
     with pytest.raises(InputError, match=f"got part {part[0]} of {part[1]}"):
         reproduce(study, results=tmp_path / "results", budget="cpu", part=part)
     assert not (tmp_path / "results").exists()
+
+
+def selected(**wanted):
+    return {
+        (cell.options["row"], cell.options["task"], cell.seed)
+        for cell in Selection(**wanted).of(load_study("table1"), "cpu")
+    }
+
+
+def test_cells_are_chosen_by_method_ways_and_seeds():
+    everything = selected()
+    assert selected(methods=["protonet", "nmn"]) == {c for c in everything if c[0] in ("protonet", "nmn")}
+    assert selected(tasks=["5w5s"]) == {c for c in everything if c[1] == "5w1s"}  # one model for both shots
+    assert selected(seeds=1) == {c for c in everything if c[2] == 0}
+    assert selected(methods=["fastslow-paper"]) < selected(methods=["fastslow"]) < everything
+    with pytest.raises(InputError, match=r"got methods=\['magic'\].* its methods are .*, its cells 5w1s, 20w1s"):
+        selected(methods=["magic"])
+
+
+def test_a_selection_is_run_and_shown_alone(study, tmp_path):
+    page = reproduce(study, results=tmp_path / "results", budget="cpu", selection=Selection(seeds=1))
+    assert len(page.tables[0].rows) == len(keys_run(study)) == 3
+    assert not page.missing
 
 
 def test_the_parts_of_two_machines_join_to_the_page_of_one(study, tmp_path):
@@ -132,10 +155,10 @@ def test_nothing_to_show_is_said_in_words(study, tmp_path):
 
 def test_a_study_of_two_equal_cells_or_of_other_results_is_a_bug(study, tmp_path):
     cells = study.cells("cpu")
-    study.cells = lambda budget: [cells[0], cells[0]]
+    study.cells = lambda budget, data=None: [cells[0], cells[0]]
     with pytest.raises(ValueError, match="two cells of one key"):
         reproduce(study, results=tmp_path, budget="cpu")
-    study.cells = lambda budget: cells
+    study.cells = lambda budget, data=None: cells
     study.run = lambda cell, folder: FakeStudy.run(study, cells[0], folder.with_name(cells[0].key))
     with pytest.raises(ValueError, match=f"gave a result of {cells[0].key} for {cells[1].key}"):
         reproduce(study, results=tmp_path, budget="cpu")

@@ -39,6 +39,15 @@ def test_markdown_keeps_each_text_in_its_cell():
     assert "1 cell still to be run:" in lines
 
 
+def test_latex_sets_texts_as_they_are():
+    page = Page("x", [Table("50 % & more", ["a_b", "c"], [["{x} \\ ~ ^ $ #", "1 ± 2"]])])
+    assert page.latex().splitlines() == [
+        r"\begin{table}", r"\caption{50 \% \& more}", r"\begin{tabular}{lr}", r"\hline", r"a\_b & c \\", r"\hline",
+        r"\{x\} \textbackslash{} \textasciitilde{} \textasciicircum{} \$ \# & 1 $\pm$ 2 \\",
+        r"\hline", r"\end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+
+
 def test_a_figure_in_markdown_is_the_table_of_its_data():
     assert "| step | accuracy |\n| --- | --- |\n| 1 | 0.5 |\n| 2 | 0.75 |" in PAGE.markdown()
 

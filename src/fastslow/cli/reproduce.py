@@ -11,6 +11,10 @@ from typing import Literal
 def reproduce(
     study: str,
     *,
+    methods: str = "",
+    cells: str = "",
+    seeds: int | None = None,
+    data: str | None = None,
     part: str = "1/1",
     results: Path = Path("results"),
     budget: Literal["quick", "cpu", "paper"] = "quick",
@@ -22,10 +26,14 @@ def reproduce(
 
     Args:
         study: its name.
+        methods: names separated by commas, to run and show these alone.
+        cells: tasks separated by commas, such as 5w1s,20w1s, likewise.
+        seeds: how many, likewise; all of the budget's if not given.
+        data: to run on, in place of the budget's own: glyphs, omniglot, ...
         part: 1/2 and 2/2 are the halves of the cells, for two machines.
         results: folder of result files, one per cell.
         budget: which cells: quick, for minutes; cpu, for a night on two cores; paper, as the paper did.
-        out: .html or .md file to write the page to; printed as Markdown if not given.
+        out: .html, .md or .tex file to write the page to; printed as Markdown if not given.
     """
     from fastslow.errors import InputError
     from fastslow.files import refuse_unwritable, write_atomically
@@ -43,13 +51,14 @@ def reproduce(
     def show(progress: base.CellProgress) -> None:
         print(f"{progress.done + 1} of {progress.total}: {progress.cell.key}", file=sys.stderr)
 
-    page = base.reproduce(found, results=results, budget=budget, part=index, on_progress=show)
+    selection = base.Selection(_names(methods), _names(cells), seeds, data)
+    page = base.reproduce(found, results=results, budget=budget, part=index, selection=selection, on_progress=show)
     if page.missing:
         print(f"{len(page.missing)} cells still to be run, such as {page.missing[0]}", file=sys.stderr)
     if out is None:
         print(page.markdown(), end="")
     else:
-        text = page.html() if out.suffix == ".html" else page.markdown()
+        text = {".html": page.html, ".md": page.markdown, ".tex": page.latex}[out.suffix]()
         write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         print(out)
     if page.failed:
@@ -74,5 +83,10 @@ def read_part(text: str) -> tuple[int, int]:
 def _refuse_other_endings(out: Path) -> None:
     from fastslow.errors import InputError
 
-    if out.suffix not in (".html", ".md"):
-        raise InputError(f"got {out}; give a file whose name ends in .html or .md")
+    if out.suffix not in (".html", ".md", ".tex"):
+        raise InputError(f"got {out}; give a file whose name ends in .html, .md or .tex")
+
+
+def _names(text: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -202,7 +202,8 @@ def evaluate_model(
     facts = {
         "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
         "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
-        "transductive": measured.transductive, "views": measured.encoder.num_views,
+        "transductive": measured.transductive, "needs_autograd": measured.needs_autograd,
+        "views": measured.encoder.num_views,
         **usage(held_out.labels, n_shot + queries, held_out.num_classes),
         "trained_on_classes": None if trained is None else len(trained),
     }  # fmt: skip

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from fastslow.studies.base import Study
 
 #: Studies by name, each as "module:attribute", imported when asked for: most of them import torch.
-STUDIES: dict[str, str] = {"fewshot": "fastslow.studies.fewshot_study:STUDY"}
+STUDIES: dict[str, str] = {
+    "fewshot": "fastslow.studies.fewshot_study:STUDY",
+    "table1": "fastslow.studies.table1:STUDY",
+}
 
 
 def load_study(name: str) -> Study:

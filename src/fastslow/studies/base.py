@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from fastslow.claims import Claim, InUseError
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 from fastslow.protocol.result import Cell, Result, read_result, write_result
 from fastslow.studies.page import Figure, Page, Table
 
@@ -29,8 +29,16 @@ class Study(Protocol):
 
     name: str
 
-    def cells(self, budget: Budget) -> list[Cell]:
-        """All cells of a budget, always the same ones in the same order, no two of one key."""
+    def cells(self, budget: Budget, data: str | None = None) -> list[Cell]:
+        """All cells of a budget, always the same ones in the same order, no two of one key.
+
+        Args:
+            budget: what it may cost.
+            data: to run on, see `load_source`; the budget's own if None.
+
+        Raises:
+            ValueError: if it does not run on such data.
+        """
 
     def run(self, cell: Cell, folder: Path) -> Result:
         """Measures one cell.
@@ -45,6 +53,55 @@ class Study(Protocol):
 
     def page(self, results: Sequence[Result]) -> Page:
         """Shows results, at least one, in the order of their cells; some may be missing."""
+
+
+class Selection(NamedTuple):
+    """Which cells of a study are wanted.
+
+    Attributes:
+        methods: by name, as in `METHODS` or in the first column of the study's table; all if empty.
+        tasks: such as "5w1s", with or without the shots: a model is measured at all shots of its ways; all if empty.
+        seeds: as many, from 0 on; all if None.
+        data: see `Study.cells`.
+    """
+
+    methods: Sequence[str] = ()
+    tasks: Sequence[str] = ()
+    seeds: int | None = None
+    data: str | None = None
+
+    def of(self, study: Study, budget: Budget) -> list[Cell]:
+        """The cells of a study and budget that are wanted.
+
+        Raises:
+            ValueError: if there are none; the message says what there is.
+        """
+        cells = study.cells(budget, self.data)
+        found = [cell for cell in cells if self._keeps(cell)]
+        if not found:
+            methods = dict.fromkeys(name for cell in cells for name in _names(cell))
+            raise InputError(
+                f"got methods={shown(list(self.methods))}, cells={shown(list(self.tasks))}, seeds={self.seeds}; study "
+                f"{study.name} has no such cell: its methods are {', '.join(methods)}, its cells "
+                f"{', '.join(dict.fromkeys(str(cell.options.get('task')) for cell in cells))}"
+            )
+        return found
+
+    def _keeps(self, cell: Cell) -> bool:
+        ways = [task.partition("w")[0] for task in self.tasks]
+        return (
+            (not self.methods or bool(_names(cell) & set(self.methods)))
+            and (not ways or str(cell.options.get("task")).partition("w")[0] in ways)
+            and (self.seeds is None or cell.seed < self.seeds)
+        )
+
+
+def _names(cell: Cell) -> set[str]:
+    return {cell.method, str(cell.options.get("row", cell.method))}
+
+
+#: Every cell.
+ALL = Selection()
 
 
 class CellProgress(NamedTuple):
@@ -83,6 +140,7 @@ def reproduce(
     results: str | Path,
     budget: Budget,
     part: tuple[int, int] = (0, 1),
+    selection: Selection = ALL,
     on_progress: Callable[[CellProgress], None] | None = None,
 ) -> Page:
     """Runs the cells that have no result yet, and shows all results there are.
@@ -96,6 +154,7 @@ def reproduce(
             of the processes that work on them now.
         budget: which cells.
         part: i of n, from 0: which of them to run here. The page shows the results of all parts.
+        selection: which of them to run and show.
         on_progress: called as each cell of the part is begun.
 
     Returns:
@@ -107,7 +166,7 @@ def reproduce(
         Interrupted: if the user stops it; the same call goes on.
     """
     folder = Path(results)
-    cells = study.cells(budget)
+    cells = selection.of(study, budget)
     if len({cell.key for cell in cells}) < len(cells):
         raise ValueError(f"study {study.name} has two cells of one key: they differ in nothing that a cell holds")
     here = part_of(cells, part)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 from fastslow.methods.config import METHODS, controls_of
 from fastslow.protocol.result import Cell, Result
 from fastslow.report.tables import mean_over_seeds, rows_of
@@ -55,8 +55,11 @@ class FewShotStudy:
             return [dataclasses.replace(quick, method=m, control=c) for m, c in _methods("default")]
         return [config for preset in _BUDGETS[budget] for seed in _SEEDS for config in _planned(preset, seed)]
 
-    def cells(self, budget: Budget) -> list[Cell]:
+    def cells(self, budget: Budget, data: str | None = None) -> list[Cell]:
         """See `Study.cells`."""
+        usual = "digits" if budget == "quick" else "omniglot"
+        if data not in (None, usual):
+            raise InputError(f"got data={shown(data)}; this study with --budget {budget} runs on {usual}: leave it out")
         return [config.cell() for config in self.configs(budget)]
 
     def run(self, cell: Cell, folder: Path) -> Result:
@@ -72,7 +75,7 @@ class FewShotStudy:
         changes = {}
         if config.encoder is not None:
             changes["encoder"] = str(_trained_encoder(config, folder.parent))
-        result = _go_on(config, folder, changes, episodes=_QUICK_EPISODES if budget == "quick" else EPISODES)
+        result = go_on(config, folder, changes, episodes=_QUICK_EPISODES if budget == "quick" else EPISODES)
         options = {**result.cell.options, "encoder": cell.options["encoder"]}  # by its row, wherever it lies
         return dataclasses.replace(result, cell=dataclasses.replace(result.cell, options=options))
 
@@ -112,11 +115,11 @@ def _trained_encoder(config: FewShotConfig, runs: Path) -> Path:
     encoder = _planned(config.preset, config.seed)[0]
     folder = runs / encoder.run_name()
     if not (folder / "model.safetensors").exists():
-        _go_on(encoder, folder, {}, episodes=EPISODES)
+        go_on(encoder, folder, {}, episodes=EPISODES)
     return folder
 
 
-def _go_on(config: FewShotConfig, folder: Path, changes: Mapping[str, Any], *, episodes: int) -> Result:
+def go_on(config: FewShotConfig, folder: Path, changes: Mapping[str, Any], *, episodes: int) -> Result:
     """A run in its folder, from the checkpoint where there is one, else from the start."""
     resume = (folder / "checkpoint.pt").exists()
     if not resume and folder.exists():

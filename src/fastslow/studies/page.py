@@ -24,13 +24,11 @@ img { max-width: 100%; height: auto; background: white; }
 
 @runtime_checkable
 class Figure(Protocol):
-    """A picture, and the numbers that it shows.
+    """A picture, and the numbers that it shows."""
 
-    Attributes:
-        title: what it shows, one line.
-    """
-
-    title: str
+    @property
+    def title(self) -> str:
+        """What it shows, one line."""
 
     def plot(self, path: Path) -> None:
         """Draws the picture into a PNG file."""
@@ -88,6 +86,19 @@ class Page:
             parts += [f"## {_flat(table.title)}", "\n".join(rows)]
         return "\n\n".join(parts) + "\n"
 
+    def latex(self) -> str:
+        """The tables as LaTeX, each a `table` with a `tabular`; needs no package."""
+        parts = []
+        for table in self.tables:
+            lines = [" & ".join(map(_tex, line)) + r" \\" for line in [table.columns, *table.rows]]
+            head, body = lines[0], "\n".join(lines[1:])
+            columns = "l" + "r" * (len(table.columns) - 1)
+            parts.append(
+                f"\\begin{{table}}\n\\caption{{{_tex(table.title)}}}\n\\begin{{tabular}}{{{columns}}}\n"
+                f"\\hline\n{head}\n\\hline\n{body}\n\\hline\n\\end{{tabular}}\n\\end{{table}}\n"
+            )
+        return "\n".join(parts)
+
     def html(self) -> str:
         """The page as one HTML file that needs no other: pictures are inside, their data folded away below them."""
         body = [f"<h1>{html.escape(self.title)}</h1>"]
@@ -116,6 +127,13 @@ def _missing(page: Page) -> str:
 def _flat(text: str) -> str:
     """Text that stays within its line and its cell of a Markdown table."""
     return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+
+
+def _tex(text: str) -> str:
+    """Text as LaTeX sets it, its signs without their meaning."""
+    signs = {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    signs |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    return "".join(signs.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def _data(figure: Figure) -> Table:

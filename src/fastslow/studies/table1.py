@@ -1,0 +1,120 @@
+"""The paper's Table 1 (Sec. 4.1): every method under one protocol, each trained for the same time on one thread."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastslow.errors import InputError
+from fastslow.protocol.cost import learning_cost
+from fastslow.protocol.result import Cell, Result
+from fastslow.studies.base import Budget, Page
+from fastslow.studies.evaluation import measure
+from fastslow.studies.fewshot_config import FewShotConfig
+from fastslow.studies.fewshot_study import go_on
+from fastslow.studies.table1_page import table1_page
+
+#: Ways, and shots that a model trained at one shot is measured at.
+WAYS, SHOTS = (5, 20), (1, 5)
+_SEEDS = range(3)
+#: Rows by name: what they have other than the defaults of `FewShotConfig`.
+ROWS: dict[str, dict[str, Any]] = {
+    "nmn": {"method": "nmn"},
+    "protonet": {"method": "protonet"},
+    "matching": {"method": "matching"},
+    "fastslow-paper": {"method": "fastslow", "preset": "paper"},
+    "fastslow": {"method": "fastslow"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a budget is.
+
+    Attributes:
+        data: that it is for.
+        minutes: of training, each run.
+        ways: of its cells.
+        seeds: how many.
+        episodes: of each measurement.
+    """
+
+    data: str
+    minutes: float
+    ways: Sequence[int]
+    seeds: int
+    episodes: int
+
+
+#: By budget. "paper" is for a GPU.
+PLANS: dict[Budget, Plan] = {
+    "quick": Plan("glyphs", 0.2, (5,), 1, 100),
+    "cpu": Plan("omniglot", 20.0, WAYS, 3, 1000),
+    "paper": Plan("omniglot", 180.0, WAYS, 3, 1000),
+}
+
+
+class Table1Study:
+    """Accuracy at one and five shots, beside what it costs to learn a task."""
+
+    name = "table1"
+
+    def cells(self, budget: Budget, data: str | None = None) -> list[Cell]:
+        """See `Study.cells`; first all rows of one seed and way."""
+        plan = PLANS[budget]
+        if data is not None:
+            plan = dataclasses.replace(plan, data=data)
+        return [
+            _cell(_config(row, plan, way, seed), row) for seed in range(plan.seeds) for way in plan.ways for row in ROWS
+        ]
+
+    def run(self, cell: Cell, folder: Path) -> Result:
+        """See `Study.run`; goes on from a checkpoint where there is one.
+
+        Raises:
+            ValueError: if it is no cell of this study.
+        """
+        plan, config = _planned(self, cell)
+        trained = go_on(config, folder, {}, episodes=plan.episodes)
+        numbers = {"accuracy": trained.numbers["accuracy"]}
+        numbers |= {f"{name}, 1-shot": number for name, number in list(trained.numbers.items())[1:]}
+        for shot in SHOTS[1:]:
+            found = measure(
+                str(folder), data=config.data, data_dir=config.data_dir, way=config.way, shot=shot,
+                episodes=plan.episodes,
+            )  # fmt: skip
+            numbers |= {f"{name}, {shot}-shot": number for name, number in found.numbers.items()}
+        numbers |= learning_cost(folder, n_way=config.way, n_shot=config.shot)
+        return dataclasses.replace(trained, cell=cell, numbers=numbers)
+
+    def page(self, results: Sequence[Result]) -> Page:
+        """See `Study.page`."""
+        return table1_page(results)
+
+
+def _config(row: str, plan: Plan, way: int, seed: int) -> FewShotConfig:
+    """The training of one row: at one shot, with room for five."""
+    changes = {"model": {}, **ROWS[row]}
+    model: Mapping[str, Any] = changes.pop("model")
+    room = {"num_slots": way * max(SHOTS) + 1} if changes.get("preset", "default") == "default" else {}
+    return FewShotConfig(data=plan.data, way=way, seed=seed, minutes=plan.minutes, model={**room, **model}, **changes)
+
+
+def _cell(config: FewShotConfig, row: str) -> Cell:
+    cell = config.cell()
+    return dataclasses.replace(cell, study=Table1Study.name, options={**cell.options, "row": row})
+
+
+def _planned(study: Table1Study, cell: Cell) -> tuple[Plan, FewShotConfig]:
+    """The budget that a cell is of, and its training."""
+    for budget, usual in PLANS.items():
+        plan = dataclasses.replace(usual, data=cell.data)
+        if cell in study.cells(budget, cell.data):
+            way = int(str(cell.options["task"]).partition("w")[0])
+            return plan, _config(str(cell.options["row"]), plan, way, cell.seed)
+    raise InputError(f"{cell.key} is no cell of study {study.name}; take one of its cells")
+
+
+STUDY = Table1Study()

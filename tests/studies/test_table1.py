@@ -1,0 +1,84 @@
+"""The study of Table 1: its cells, one of them run, and its page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from conftest import SMALL_SIZES, TINY_MODEL
+from fastslow.errors import InputError
+from fastslow.methods.config import METHODS
+from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.report.figures.accuracy_cost import AccuracyAgainstCost
+from fastslow.studies import fewshot_study, load_study, table1
+from fastslow.studies.base import Study
+from fastslow.studies.table1 import PLANS, ROWS, STUDY
+from fastslow.studies.table1_page import PAPER, table1_page
+
+
+def test_every_method_has_its_row_and_every_row_of_the_paper_is_one():
+    assert load_study("table1") is STUDY
+    assert isinstance(STUDY, Study)
+    assert {row["method"] for row in ROWS.values()} == set(METHODS)
+    assert set(PAPER) <= set(ROWS)
+
+
+@pytest.mark.parametrize("budget", PLANS)
+def test_all_runs_of_a_budget_are_of_one_length_and_no_two_have_one_key(budget):
+    cells = STUDY.cells(budget)
+    assert len({cell.key for cell in cells}) == len(cells) == len(ROWS) * len(PLANS[budget].ways) * PLANS[budget].seeds
+    assert {cell.options["length"] for cell in cells} == {f"{PLANS[budget].minutes:.12g}min"}
+    assert {cell.data for cell in cells} == {PLANS[budget].data}
+    assert {cell.data for cell in STUDY.cells(budget, "digits")} == {"digits"}
+
+
+def test_a_cell_is_trained_measured_at_one_and_five_shots_and_its_cost_taken(few_glyphs, tmp_path, monkeypatch):
+    small = dataclasses.replace(PLANS["quick"], minutes=0.002, episodes=4)
+    monkeypatch.setattr(table1, "PLANS", {"quick": small})
+    monkeypatch.setitem(ROWS, "fastslow", {"method": "fastslow", "model": TINY_MODEL})
+    run = fewshot_study.run_fewshot
+    monkeypatch.setattr(fewshot_study, "run_fewshot", lambda *a, **k: run(*a, **k, sizes=SMALL_SIZES))
+    cell = next(cell for cell in STUDY.cells("quick") if cell.options["row"] == "fastslow")
+    result = STUDY.run(cell, tmp_path / cell.key)
+    assert result.cell == cell
+    assert list(result.numbers)[:2] == ["accuracy", "fast_path_off, 1-shot"]
+    assert {"accuracy, 5-shot", "protonet, 5-shot", "learn_ms", "learn_mflop", "model_mib"} <= set(result.numbers)
+    assert result.numbers["accuracy, 5-shot"].count == 4
+    assert result.provenance.protocol["needs_autograd"] is False
+
+
+def test_a_cell_of_another_study_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is no cell of study table1"):
+        STUDY.run(Cell("table1", "fastslow", "glyphs", {"task": "5w1s", "row": "fastslow"}, 0), tmp_path / "x")
+
+
+def result(cell, accuracy, milliseconds):
+    numbers = {
+        "accuracy": Interval(accuracy, 0.01, 9), "accuracy, 5-shot": Interval(accuracy + 0.01, 0.01, 9),
+        "learn_ms": Interval(milliseconds, 0.1, 20, "ms"),
+    }  # fmt: skip
+    return Result(cell, numbers, Provenance("x", {}, protocol={"needs_autograd": cell.method == "nmn"}))
+
+
+def test_the_page_has_the_papers_numbers_beside_ours_over_seeds():
+    wanted = [cell for cell in STUDY.cells("cpu") if cell.options["row"] in ("nmn", "protonet") and cell.seed < 2]
+    results = [result(cell, 0.9 + 0.02 * cell.seed, 3.0) for cell in wanted]
+    page = table1_page(results)
+    accuracies, five, twenty = page.tables
+    assert accuracies.columns == [
+        "method", "5w1s", "paper 5w1s", "5w5s", "paper 5w5s", "20w1s", "paper 20w1s", "20w5s", "paper 20w5s",
+    ]  # fmt: skip
+    assert accuracies.rows[0][1:5] == ["91.00 ± 1.00 (2)", "80.2", "92.00 ± 1.00 (2)", "89.1"]
+    assert accuracies.rows[1][1:3] == ["91.00 ± 1.00 (2)", "-"]
+    assert [row[-1] for row in five.rows] == ["yes", "no"]
+    assert len(twenty.rows) == 2
+    assert [figure.frame()["name"] for figure in page.figures] == [["nmn", "protonet"]] * 2
+    assert r"\begin{tabular}" in page.latex()
+
+
+def test_the_picture_needs_points(tmp_path):
+    with pytest.raises(InputError, match="no points to draw"):
+        AccuracyAgainstCost("x", [])
+    AccuracyAgainstCost("x", [("$a$", 2.0, Interval(0.9, None, 1))]).plot(tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
