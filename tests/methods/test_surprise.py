@@ -167,6 +167,10 @@ def test_the_loss_of_pairs_is_the_margin_between_the_nearest_wrong_and_the_right
     queries = torch.tensor([[0.6, 0.8], [0.0, 1.0]])
     keys = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     assert_close(margin_loss(queries, keys, 0.1), torch.tensor((0.8 - 0.6 + 0.1 + 0.0) / 2))
+    # All cosines are below zero: right -0.6 and -0.96, wrong -0.8 and -1.
+    keys = torch.tensor([[-0.6, -0.8], [-0.8, -0.6]])
+    queries = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    assert_close(margin_loss(queries, keys, 0.1), torch.tensor((0.0 + (-1 + 0.96 + 0.1)) / 2))
 
 
 def test_the_encoder_is_trained_by_that_loss_both_ways():

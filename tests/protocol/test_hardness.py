@@ -91,6 +91,14 @@ def test_only_support_labels_are_corrupted_and_the_episodes_stay_the_same():
             assert torch.equal(getattr(harder, name), getattr(episode, name))
 
 
+def test_the_seed_of_the_episodes_names_the_wrong_labels():
+    sampler = EpisodeSampler(labels=torch.arange(6).repeat_interleave(8), n_way=5, n_shot=4, n_query=1, seed=0)
+    episode = sampler.sample(3)
+    first, again, other = (Corruption(0.3, n_way=5, seed=seed)(episode).support_labels for seed in (7, 7, 8))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 def data():
     """Features of classes that overlap, two groups of four classes."""
     labels = torch.arange(8).repeat_interleave(12)
