@@ -143,6 +143,19 @@ def test_an_evaluation_is_told_by_model_part_split_episodes_and_their_seed():
     assert len(rows) == 11
 
 
+def test_evaluations_on_harder_episodes_are_told_apart_and_the_usual_ones_keep_their_cell():
+    protocol = {name: MEASURED[name] for name in ("part", "split", "episodes", "seed")}
+    named = {"model": "runs/x-seed0", "method": "fastslow", "data": "omniglot", "task": "5w1s", "seed": 0}
+    usual = evaluation_cell(**named, protocol=protocol)
+    assert evaluation_cell(**named, protocol=protocol | {"same_alphabet": False, "wrong_labels": 0.0}) == usual
+    rows = {usual.row}
+    for change in ({"same_alphabet": True}, {"wrong_labels": 0.1}, {"wrong_labels": 0.2}):
+        cell = evaluation_cell(**named, protocol=protocol | change | {"wrong_labels_each": 3})
+        assert {name: cell.options[name] for name in change} == change
+        rows.add(cell.row)
+    assert len(rows) == 4
+
+
 @pytest.mark.parametrize("seed", [0, 10**12 - 1])
 def test_the_key_of_any_cell_is_a_name_that_a_run_may_have(seed):
     cell = fewshot_cell(OPTIONS | {"data": "x" * 250, "seed": seed})

@@ -36,3 +36,11 @@ def test_usage_counts_what_episodes_are_drawn_from_and_what_is_left_out():
     assert usage(labels, 5) == {**used, "classes_left_out": 1}
     assert usage(labels, 5, num_classes=6) == {**used, "classes_left_out": 4}  # some have no image at all
     assert usage(labels, 1)["images_left_out"] == 0
+
+
+def test_usage_within_groups_leaves_out_classes_of_groups_with_too_few_of_them():
+    labels = torch.tensor([0] * 5 + [1] * 5 + [2] * 4 + [3] * 6)
+    groups = torch.tensor([1, 0, 0, 1, 2])
+    found = usage(labels, 5, num_classes=5, groups=groups, n_way=2)
+    assert found == {"classes_used": 2, "classes_left_out": 3, "images_used": 11, "images_left_out": 9}
+    assert usage(labels, 5, num_classes=5, groups=groups) == usage(labels, 5, num_classes=5)

@@ -92,7 +92,11 @@ def test_prototypes_beside_a_method_are_those_of_a_model_of_their_own_with_that_
     assert 1 / 3 < beside.mean < 1
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m != "fastslow"])
+#: Methods that have no trained weights beside the encoder.
+ENCODER_ALONE = [name for name in METHODS if set(model_of(method=name).method.stages) == {"encoder"}]
+
+
+@pytest.mark.parametrize("method", ENCODER_ALONE)
 def test_another_method_is_measured_on_the_models_encoder_and_torchs_random_stream_stays(method):
     model = model_of()
     before = torch.random.get_rng_state()
@@ -105,6 +109,8 @@ def test_another_method_is_measured_on_the_models_encoder_and_torchs_random_stre
 def test_a_method_with_weights_that_nobody_trained_is_refused():
     with pytest.raises(InputError, match="got method='fastslow' for a model trained as 'protonet'; it has weights"):
         evaluate(model_of(method="protonet"), method="fastslow")
+    with pytest.raises(InputError, match="got method='relation' for a model trained as 'fastslow'; it has weights"):
+        evaluate(model_of(), method="relation")
     with pytest.raises(InputError, match="got method='x'; choose from"):
         evaluate(model_of(), method="x")
 
@@ -191,6 +197,44 @@ def test_all_classes_can_be_measured_with_few_queries():
 def test_what_cannot_be_measured_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         evaluate(model_of(), **options)
+
+
+def in_alphabets(names):
+    """The data with other class names."""
+    given = data()
+    images = ClassImages(given["images"].images, given["images"].labels, names)
+    return {"images": images, "split": make_split("s", names, train=range(4), validation=(4,), test=range(5, 10))}
+
+
+def test_wrong_labels_make_tasks_harder_and_are_among_the_facts():
+    model = model_of(method="protonet")
+    usual, harder = (evaluate(model, episodes=30, n_shot=2, wrong_labels=share) for share in (0.0, 0.3))
+    assert usual == evaluate(model, episodes=30, n_shot=2)
+    assert harder.facts == usual.facts | {"wrong_labels": 0.3, "wrong_labels_each": 2}
+    assert harder.numbers["accuracy"].mean < usual.numbers["accuracy"].mean - 0.1
+
+
+def test_episodes_within_one_alphabet_count_the_classes_of_large_alphabets_alone():
+    names = tuple(f"part/{alphabet}/{n}" for n, alphabet in enumerate("aaaaabbbcc"))
+    numbers, facts = evaluate(model_of(method="protonet"), in_alphabets(names), same_alphabet=True)
+    assert facts["same_alphabet"] is True
+    assert (facts["classes_used"], facts["classes_left_out"], facts["images_left_out"]) == (3, 2, 12)
+    # The same as measuring the three characters of the alphabet b alone.
+    given = in_alphabets(names)
+    alone = make_split("b", names, train=(), validation=(), test=(5, 6, 7))
+    assert evaluate(model_of(method="protonet"), {**given, "split": alone}, same_alphabet=True).numbers == numbers
+    with pytest.raises(InputError, match="class 'c5' is of no alphabet"):
+        evaluate(model_of(), same_alphabet=True)
+    with pytest.raises(InputError, match=r"got wrong_labels=1\.5"):
+        evaluate(model_of(), wrong_labels=1.5)
+
+
+def test_new_classes_are_measured_alone_within_one_alphabet_only_where_one_has_enough_of_them():
+    for alphabets, measured in (("aaaaabbbbb", True), ("aaaaabbbcc", False)):
+        names = tuple(f"part/{alphabet}/{n}" for n, alphabet in enumerate(alphabets))
+        model = model_of(method="protonet", details={"trained_on": trained_on("d", "s", [names[5]])})
+        numbers = evaluate(model, in_alphabets(names), same_alphabet=True).numbers
+        assert ("accuracy_new_classes" in numbers) == measured
 
 
 def test_a_method_without_a_memory_of_slots_takes_any_number_of_examples():

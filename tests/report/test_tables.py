@@ -22,6 +22,7 @@ from fastslow.report.tables import (
     remarks,
     results_page,
     rows_of,
+    title_of,
 )
 from result_sample import fewshot_result, measured
 
@@ -263,6 +264,24 @@ def test_classes_trained_on_and_left_out_are_said_beside_the_numbers():
     assert "236 of the 659 classes were trained on" in said
     assert "59 of 659 classes, 118 images, left out" in said
     assert said.endswith("x")
+    assert "alphabet" not in said
     console = Console(file=io.StringIO(), width=200)
     console.print(accuracy_table(marked))
     assert said in " ".join(console.file.getvalue().split())
+
+
+def test_harder_episodes_are_said_in_the_title_and_have_columns_of_their_own():
+    def harder(**facts):
+        cell = dataclasses.replace(plain.cell, options={**plain.cell.options, **facts})
+        protocol = {**plain.provenance.protocol, "classes_used": 60, "classes_left_out": 4, **facts}
+        return Result(cell, plain.numbers, dataclasses.replace(plain.provenance, protocol=protocol))
+
+    plain = result(0.9, 0)
+    assert title_of(plain) == "5-way 1-shot, glyphs test classes"
+    both = harder(same_alphabet=True, wrong_labels=0.3)
+    assert title_of(both) == f"{title_of(plain)}, within one alphabet, 30 % of the support labels wrong"
+    assert remarks(both)[-1].endswith("too few images in each, or too few classes in its alphabet")
+    shown = rows(plain, harder(same_alphabet=True), harder(wrong_labels=0.2))
+    assert sorted((row["same_alphabet"], row["wrong_labels"]) for row in shown) == [
+        ("-", "-"), ("-", "0.2"), ("true", "-"),
+    ]  # fmt: skip

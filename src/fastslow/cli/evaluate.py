@@ -21,6 +21,8 @@ def evaluate(
     queries: int | None = None,
     episodes: int = 1000,
     seed: int | None = None,
+    same_alphabet: bool = False,
+    wrong_labels: float = 0.0,
     json: Path | None = None,
 ) -> None:
     """Measure a model on episodes of held-out classes, beside its fast path off and prototypes on its encoder.
@@ -40,6 +42,8 @@ def evaluate(
         queries: queries per class; the protocol's 15 if not given.
         episodes: how many.
         seed: seed of the episodes; the protocol's own if not given.
+        same_alphabet: draw the classes of each episode from one alphabet of Omniglot, which are harder to tell apart.
+        wrong_labels: share of the labels of each support set that are wrong, such as 0.2; halves of a label count.
         json: file to write the result to.
     """
     from rich.progress import Progress
@@ -60,8 +64,8 @@ def evaluate(
         task = bar.add_task("episodes", total=episodes)
         result = measure(
             model, data=data, data_dir=data_dir, split=split, ink=ink, crop=crop, part=part, way=way, shot=shot,
-            episodes=episodes, seed=seed, method=method, **given,
-            on_progress=lambda done: bar.update(task, completed=done),
+            episodes=episodes, seed=seed, method=method, same_alphabet=same_alphabet, wrong_labels=wrong_labels,
+            **given, on_progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
     console().print(accuracy_table(result))  # first: a full disk then costs the file, not the measurement
     if json is not None:

@@ -84,6 +84,7 @@ class EpisodeSampler:
                 "many; lower n_way, n_shot or n_query, or give more data"
             )
         self._by_class = labels.argsort(stable=True)  # image indices, class after class
+        self._classes = classes[large_enough]
         self._starts, self._counts = starts[large_enough], counts[large_enough]
         self._generator = torch.Generator(device=_CPU).manual_seed(seed)
 
@@ -100,8 +101,7 @@ class EpisodeSampler:
             InputError: if `num_tasks` is not positive.
         """
         refuse_unless_whole("num_tasks", num_tasks, 1)
-        num_classes = torch.full((num_tasks,), self.num_classes, dtype=torch.int64, device=_CPU)
-        classes = self._distinct(num_classes, self.n_way)
+        classes = self._draw_classes(num_tasks)
         places = self._distinct(self._counts[classes], self.n_shot + self.n_query)
         images = self._by_class[self._starts[classes].unsqueeze(-1) + places]
         support = self._shuffled(images[..., : self.n_shot])
@@ -139,6 +139,11 @@ class EpisodeSampler:
         generator = torch.Generator(device=_CPU)
         generator.set_state(torch.from_numpy(state["_generator"].copy()))
         self.__dict__ |= state | {"_generator": generator}
+
+    def _draw_classes(self, num_tasks: int) -> Int64[Tensor, "tasks ways"]:
+        """Places of the classes of each task among those that are large enough."""
+        num_classes = torch.full((num_tasks,), self.num_classes, dtype=torch.int64, device=_CPU)
+        return self._distinct(num_classes, self.n_way)
 
     def _distinct(self, sizes: Int64[Tensor, "*batch"], count: int) -> Int64[Tensor, "*batch count"]:
         """For each entry of `sizes`, `count` distinct numbers below it, in random order.

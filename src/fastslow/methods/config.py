@@ -18,6 +18,8 @@ METHODS: dict[str, str] = {
     "matching": "fastslow.methods.matching",
     "nmn": "fastslow.methods.nmn",
     "protonet": "fastslow.methods.protonet",
+    "relation": "fastslow.methods.relation",
+    "surprise": "fastslow.methods.surprise",
 }
 #: Controls that a claim for the fast path stands on (design, section 4), by what they can be applied to.
 CONTROLS: dict[tuple[str, str], tuple[str, ...]] = {

@@ -29,7 +29,11 @@ _DIGITS = 8
 #: Options that came later, with what runs did before they came.
 LATER: dict[str, Any] = {"fit_weight": 0.0, "test": True, "precision": "float32"}
 #: Options that came after results had been named: at these values, what was done before, they stay out of a cell.
-ADDED: dict[str, Any] = {"ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3}
+ADDED: dict[str, Any] = {
+    "ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3, "same_alphabet": False, "wrong_labels": 0.0,
+}  # fmt: skip
+#: Those of them that make the episodes of an evaluation harder.
+HARDER = ("same_alphabet", "wrong_labels")
 
 
 def fewshot_cell(options: Mapping[str, Any]) -> Cell:
@@ -76,14 +80,15 @@ def evaluation_cell(
         method: that it was trained for.
         data: that it was measured on, as in `load_source`.
         task: such as "5w1s".
-        protocol: of the measurement; part, split, episodes, their seed and their queries can all change the numbers,
-            and so can the classes of a folder of one's own, known by the checksum of its split.
+        protocol: of the measurement; part, split, episodes, their seed, their queries and what makes them harder can
+            all change the numbers, and so can the classes of a folder of one's own, known by the checksum of its split.
         seed: of the model's training.
         preparation: of the images, ink and crop.
     """
     chosen = {"part": protocol["part"], "split": protocol["split"], "episodes": protocol["episodes"]}
     options = {"model": without_seed(model, seed), "task": task, **chosen, "episode_seed": protocol["seed"]}
     options |= {name: value for name, value in preparation.items() if value != ADDED[name]}
+    options |= {name: protocol[name] for name in HARDER if protocol.get(name, ADDED[name]) != ADDED[name]}
     if (queries := protocol.get("queries_per_class", _USUAL_QUERIES)) != _USUAL_QUERIES:
         options["queries"] = queries
     if is_folder_name(data):

@@ -62,13 +62,17 @@ def classes_trained_on(details: Mapping[str, Any], class_names: Sequence[str]) -
     return [index for index, digest in enumerate(class_digests(class_names)) if digest in seen]
 
 
-def usage(labels: Int64[Tensor, " images"], needed: int, num_classes: int = 0) -> dict[str, int]:
+def usage(
+    labels: Int64[Tensor, " images"], needed: int, num_classes: int = 0, groups: Tensor | None = None, n_way: int = 1
+) -> dict[str, int]:
     """How many classes and images episodes are drawn from, and how many are left out for being too few.
 
     Args:
         labels: class of each image.
         needed: images that a class needs, support and queries.
-        num_classes: classes there are, where some have no image at all.
+        num_classes: classes there are, where some have no image at all; needed where there are groups.
+        groups: the group of each class, where the classes of an episode are all of one; shape (num_classes,).
+        n_way: classes that a group needs.
 
     Returns:
         "classes_used", "classes_left_out", "images_used", "images_left_out".
@@ -76,6 +80,8 @@ def usage(labels: Int64[Tensor, " images"], needed: int, num_classes: int = 0) -
     counts = torch.bincount(labels, minlength=num_classes)
     counts = counts if num_classes else counts[counts > 0]
     used = counts >= needed
+    if groups is not None:
+        used &= (groups[used].bincount(minlength=int(groups.max()) + 1) >= n_way)[groups]
     return {
         "classes_used": int(used.sum()), "classes_left_out": int((~used).sum()),
         "images_used": int(counts[used].sum()), "images_left_out": int(counts[~used].sum()),

@@ -7,6 +7,7 @@ by `TEST_SEED`, whatever the training seed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +19,6 @@ from torch import Tensor
 from fastslow.core.encoders import ConvEncoder, ImageEncoder, images_per_pass
 from fastslow.core.views import ViewsEncoder
 from fastslow.data.base import ClassImages
-from fastslow.data.episodes import EpisodeSampler
 from fastslow.data.splits import Split
 from fastslow.errors import InputError, refuse_unknown, shown
 from fastslow.methods import build_method
@@ -28,6 +28,7 @@ from fastslow.methods.files import TrainedModel
 from fastslow.methods.networks import MemoryMethod
 from fastslow.methods.protonet import PrototypicalNetwork
 from fastslow.protocol.classes import classes_trained_on, usage
+from fastslow.protocol.hardness import Corruption, Hardness, hardness_of
 from fastslow.protocol.result import Interval
 
 #: Queries per class in evaluation.
@@ -38,6 +39,8 @@ TEST_SEED = 2020
 MAX_NUMBER = 10**12
 #: An accelerator takes as many of the processor's passes at once.
 ACCELERATOR_PASSES = 25
+#: Episodes of any classes, their labels right.
+USUAL = Hardness()
 #: Answers a batch of tasks: (support, support labels, query) to logits. A `Method` is one.
 Classifier = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -110,6 +113,7 @@ def evaluate_episodes(
     episodes: int,
     queries: int = QUERIES_PER_CLASS,
     seed: int = TEST_SEED,
+    hardness: Hardness = USUAL,
     tasks_per_batch: int = 50,
     on_progress: Callable[[int], None] | None = None,
 ) -> Float[Tensor, " episodes"]:
@@ -124,6 +128,7 @@ def evaluate_episodes(
         episodes: how many.
         queries: per class.
         seed: which ones.
+        hardness: wrong labels in the support sets, classes of one group.
         tasks_per_batch: tasks side by side; does not change the result.
         on_progress: called with the number of episodes done so far.
 
@@ -133,12 +138,13 @@ def evaluate_episodes(
     Raises:
         ValueError: if the data cannot give such episodes.
     """
-    sampler = EpisodeSampler(labels=labels, n_way=n_way, n_shot=n_shot, n_query=queries, seed=seed)
+    sampler = hardness.sampler(labels, n_way=n_way, n_shot=n_shot, n_query=queries, seed=seed)
+    corrupted = Corruption(hardness.wrong_labels, n_way=n_way, seed=seed)
     accuracies = []
     done = 0
     while done < episodes:
         # Drawn one at a time: the episodes are then the same whatever the batch.
-        drawn = [sampler.sample() for _ in range(min(tasks_per_batch, episodes - done))]
+        drawn = [corrupted(sampler.sample()) for _ in range(min(tasks_per_batch, episodes - done))]
         support, support_labels, query, query_labels = (torch.cat(part) for part in zip(*drawn, strict=True))
         logits = classify(features[support], support_labels.to(features.device), features[query])
         predicted = logits[..., :n_way].argmax(-1).cpu()
@@ -161,6 +167,8 @@ def evaluate_model(
     episodes: int = 1000,
     seed: int | None = None,
     method: str | None = None,
+    same_alphabet: bool = False,
+    wrong_labels: float = 0.0,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Accuracy of a model and, beside it, of its fast path off and of prototypes in its encoder's features.
@@ -178,6 +186,8 @@ def evaluate_model(
         episodes: how many, at least 2.
         seed: of the episodes; `TEST_SEED` if None.
         method: name in `METHODS` of a method to measure in place of the model's, built around the model's encoder.
+        same_alphabet: whether the classes of an episode are all of one alphabet, see `alphabets`.
+        wrong_labels: share of each support set's labels that are wrong, see `wrong_labels` in `protocol.hardness`.
         on_progress: called with the number of episodes done of the first number.
 
     Returns:
@@ -192,20 +202,24 @@ def evaluate_model(
     held_out = images.select(split.part(part))
     trained = classes_trained_on(model.details, held_out.class_names)
     new = torch.isin(held_out.labels, torch.tensor(trained or [], dtype=torch.int64), invert=True)
+    hardness = hardness_of(held_out.class_names, same_alphabet=same_alphabet, wrong_labels=wrong_labels)
+    harder = hardness.facts(n_way, n_shot)  # refused now, not when all images are embedded
     options = {"n_way": n_way, "n_shot": n_shot, "queries": queries, "episodes": episodes, "seed": seed}
-    bench = _Bench(held_out, options)
+    bench = _Bench(held_out, {**options, "hardness": hardness})
+    count = functools.partial(
+        usage, needed=n_shot + queries, num_classes=held_out.num_classes, groups=hardness.groups, n_way=n_way
+    )
     with torch.inference_mode():
         numbers = {"accuracy": bench.accuracy(measured, on_progress=on_progress)}
-        if trained and usage(held_out.labels[new], n_shot + queries)["classes_used"] >= n_way:
+        if trained and count(held_out.labels[new])["classes_used"] >= n_way:
             numbers["accuracy_new_classes"] = bench.accuracy(measured, new)
         numbers |= {name: bench.accuracy(beside) for name, beside in _beside(model, measured).items()}
     facts = {
         "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
         "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
         "transductive": measured.transductive, "needs_autograd": measured.needs_autograd,
-        "views": measured.encoder.num_views,
-        **usage(held_out.labels, n_shot + queries, held_out.num_classes),
-        "trained_on_classes": None if trained is None else len(trained),
+        "views": measured.encoder.num_views, **count(held_out.labels),
+        "trained_on_classes": None if trained is None else len(trained), **harder,
     }  # fmt: skip
     return Evaluation(numbers, facts)
 
@@ -213,7 +227,7 @@ def evaluate_model(
 class _Bench:
     """The images measured on: their features, made once for all methods that embed alike, and the episodes."""
 
-    def __init__(self, images: ClassImages, options: dict[str, int]) -> None:
+    def __init__(self, images: ClassImages, options: dict[str, Any]) -> None:
         self.images, self.options = images, options
         self._features: dict[object, Tensor] = {}
 

@@ -27,7 +27,7 @@ ROW_NAMES = {
     "accuracy_new_classes": "the same, on classes not trained on",
 }
 #: Options that have a column of their own in a study that has them.
-COLUMNS = ("task", "part", "model", "preset", "control", "length", "encoder")
+COLUMNS = ("task", "part", "same_alphabet", "wrong_labels", "model", "preset", "control", "length", "encoder")
 _NOTHING = "-"
 
 
@@ -54,17 +54,21 @@ def remarks(result: Result) -> list[str]:
     if trained:
         said.append(f"{trained} of the {used + left_out} classes were trained on")
     if left_out:
-        said.append(f"{left_out} of {used + left_out} classes, {images} images, left out: too few images in each")
+        why = "too few images in each" + (", or too few classes in its alphabet" if "same_alphabet" in protocol else "")
+        said.append(f"{left_out} of {used + left_out} classes, {images} images, left out: {why}")
     notes = protocol.get("notes")
     return said + [str(note) for note in notes] if isinstance(notes, list | tuple) else said
 
 
 def title_of(result: Result) -> str:
-    """What was measured, in words: "5-way 1-shot, omniglot test classes"."""
+    """What was measured, in words: "5-way 1-shot, omniglot test classes, within one alphabet"."""
     cell, protocol = result.cell, result.provenance.protocol
     words = [f"{protocol[name]}-{name[2:]}" for name in ("n_way", "n_shot") if name in protocol]
     where = f"{cell.data} {protocol['part']} classes" if "part" in protocol else cell.data
-    return f"{' '.join(words)}, {where}" if words else where
+    harder = ["within one alphabet"] if protocol.get("same_alphabet") else []
+    if isinstance(share := protocol.get("wrong_labels"), float):
+        harder.append(f"{100 * share:g} % of the support labels wrong")
+    return ", ".join([*([" ".join(words)] if words else []), where, *harder])
 
 
 def named_numbers(result: Result) -> list[tuple[str, Interval]]:

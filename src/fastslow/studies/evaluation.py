@@ -33,6 +33,8 @@ def measure(
     episodes: int = 1000,
     seed: int | None = None,
     method: str | None = None,
+    same_alphabet: bool = False,
+    wrong_labels: float = 0.0,
     on_progress: Callable[[int], None] | None = None,
 ) -> Result:
     """Accuracy of a model and what stands beside it, see `evaluate_model`.
@@ -51,6 +53,8 @@ def measure(
         episodes: how many.
         seed: of the episodes.
         method: to measure in place of the model's.
+        same_alphabet: whether the classes of an episode are all of one alphabet.
+        wrong_labels: share of each support set's labels that are wrong.
         on_progress: called with the number of episodes done.
 
     Returns:
@@ -67,7 +71,7 @@ def measure(
     )
     evaluation = evaluate_model(
         trained, images=images, split=parts, part=part, n_way=way, n_shot=shot, queries=queries, episodes=episodes,
-        seed=seed, method=method, on_progress=on_progress,
+        seed=seed, method=method, same_alphabet=same_alphabet, wrong_labels=wrong_labels, on_progress=on_progress,
     )  # fmt: skip
     training = trained.details.get("training")
     cell = evaluation_cell(
