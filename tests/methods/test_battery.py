@@ -38,9 +38,9 @@ def build(case):
 
 def quick(method):
     """A method that takes gradient steps for each task takes few of them here."""
-    for name in ("steps", "test_steps"):
+    for name, few in (("steps", 2), ("test_steps", 1)):
         if hasattr(method, name):
-            setattr(method, name, 2)
+            setattr(method, name, few)
     return method
 
 
