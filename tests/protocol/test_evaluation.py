@@ -96,7 +96,9 @@ def test_another_method_is_measured_on_the_models_encoder_and_torchs_random_stre
 def test_a_method_with_weights_that_nobody_trained_is_refused():
     assert set(ENCODER_ALONE) >= {"matching", "nmn", "protonet"}
     for method in set(METHODS) - set(ENCODER_ALONE):
-        with pytest.raises(InputError, match=f"got method='{method}' for a model trained as 'protonet'; it has weights"):
+        with pytest.raises(
+            InputError, match=f"got method='{method}' for a model trained as 'protonet'; it has weights"
+        ):
             evaluate(model_of(method="protonet"), method=method)
     with pytest.raises(InputError, match="got method='x'; choose from"):
         evaluate(model_of(), method="x")

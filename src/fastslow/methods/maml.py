@@ -138,6 +138,13 @@ class Pass:
         return torch.addcmul(shift.view(shape), inputs, scale.view(shape))
 
 
+def tasks_at_once(encoder: ImageEncoder, images: Float[Tensor, "batch images 1 height width"]) -> int | None:
+    """How many tasks to pass side by side; None for all, where the graph of all is kept anyway."""
+    if torch.is_grad_enabled():
+        return None
+    return max(1, images_per_pass(encoder) // max(1, images.shape[1]))
+
+
 class MAML(Method[Adapted]):
     r"""Learns a task by gradient steps of every weight, and learns from where to start.
 
@@ -203,14 +210,14 @@ class MAML(Method[Adapted]):
         if state is not None:
             examples, targets = torch.cat([state.support, examples], 1), torch.cat([state.labels, targets], 1)
         learned = partial(self._learned, first_order=self.is_first_order())
-        learn = vmap(learned, in_dims=(None, 0, 0), chunk_size=self._tasks_at_once(examples))
+        learn = vmap(learned, in_dims=(None, 0, 0), chunk_size=tasks_at_once(self.encoder, examples))
         return Adapted(examples, targets, *learn(self.start(), examples, targets))
 
     def answer(
         self, examples: Float[Tensor, "batch queries 1 height width"], state: Adapted
     ) -> Float[Tensor, "batch queries classes"]:
         """See `Method.answer`."""
-        answer = vmap(self.answered, chunk_size=self._tasks_at_once(examples))
+        answer = vmap(self.answered, chunk_size=tasks_at_once(self.encoder, examples))
         logits: Tensor = answer(state.weights, state.moments, examples)
         return logits
 
@@ -265,12 +272,6 @@ class MAML(Method[Adapted]):
             weights = self.stepped(weights, support, labels, step=step, first_order=first_order)
         complete = self.completed(max(0, steps - 1), weights)
         return complete, self.moments(complete, support)
-
-    def _tasks_at_once(self, images: Tensor) -> int | None:
-        """How many tasks to pass side by side: all where the graph of all is kept anyway."""
-        if torch.is_grad_enabled():
-            return None
-        return max(1, images_per_pass(self.encoder) // max(1, images.shape[1]))
 
 
 class TransductiveMAML(MAML):
