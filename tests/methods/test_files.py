@@ -10,6 +10,7 @@ from fastslow.errors import InputError
 from fastslow.methods import build_method
 from fastslow.methods.config import CONTROLS, METHODS, PRESETS, preset
 from fastslow.methods.files import PRETRAINED_FOLDER, TrainedModel, load_model, pretrained_names, save_model
+from fastslow.methods.maml import MAML
 from fastslow.methods.nmn import FineTunedNetwork
 from fastslow.tensors import load_tensors, save_tensors
 
@@ -25,6 +26,8 @@ def make(name="default", **changes):
 def answer(model):
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(2, 3, model.method.encoder.num_features, generator=generator)
+    if isinstance(model.method, MAML):  # whose features are images
+        features = torch.rand(2, 3, 1, 28, 28, generator=generator)
     if isinstance(model.method, FineTunedNetwork):
         model.method.steps = 2  # weights are compared here, not how well they are tuned
     return model.method(features, torch.arange(3).expand(2, 3), features).detach()

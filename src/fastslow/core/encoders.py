@@ -115,13 +115,21 @@ class ConvEncoder(nn.Module):
         Raises:
             ValueError: if the images have another shape.
         """
+        self.refuse_other_images(images)
+        features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
+        return features.flatten(1)
+
+    def refuse_other_images(self, images: Tensor) -> None:
+        """The one check of what images are given.
+
+        Raises:
+            ValueError: if they are not of shape (batch, 1, image_size, image_size).
+        """
         if images.shape[1:] != (1, self.image_size, self.image_size):
             raise InputError(
                 f"got images of shape {tuple(images.shape[1:])}; this encoder takes "
                 f"(1, {self.image_size}, {self.image_size}): grey, resized"
             )
-        features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
-        return features.flatten(1)
 
     def folded(self) -> ConvEncoder:
         """A copy for inference: each batch norm, statistics frozen, folded into its convolution.

@@ -17,6 +17,7 @@ from fastslow.data.scale import as_pixels
 from fastslow.errors import InputError
 from fastslow.estimators.devices import on_device, usable_device
 from fastslow.estimators.labels import checked_labels, refuse_mixed
+from fastslow.methods.base import Method
 from fastslow.methods.config import refuse_overfull
 from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model
 
@@ -55,7 +56,8 @@ class FewShotClassifier:
         self.ink, self.crop = ink, crop
         # In 32 bits whatever torch's default type was when the model was built.
         self.method = copy.deepcopy(model.method).float().eval().requires_grad_(False)
-        self.method.encoder = self.method.encoder.folded()
+        if type(self.method).embed is Method.embed:  # what embeds in its own way may need the encoder as it is
+            self.method.encoder = self.method.encoder.folded()
         self.image_size, self._images_per_pass = model.config.image_size, images_per_pass(self.method.encoder)
         self.reset()
         self.to(device)

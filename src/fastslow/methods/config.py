@@ -15,13 +15,17 @@ MAX_SIZE = 100_000
 #: Registered methods: the module whose `build` makes each. To add a method is to write its file and its line here.
 METHODS: dict[str, str] = {
     "fastslow": "fastslow.methods.fastslow",
+    "fomaml": "fastslow.methods.maml",
+    "maml": "fastslow.methods.maml",
+    "mamlpp": "fastslow.methods.mamlpp",
     "matching": "fastslow.methods.matching",
     "nmn": "fastslow.methods.nmn",
     "protonet": "fastslow.methods.protonet",
     "relation": "fastslow.methods.relation",
     "surprise": "fastslow.methods.surprise",
 }
-#: Controls that a claim for the fast path stands on (design, section 4), by what they can be applied to.
+#: Controls that a claim for the fast path stands on (design, section 4), by what they can be applied to; and
+#: "transductive", how queries are normalised in the published figures of MAML.
 CONTROLS: dict[tuple[str, str], tuple[str, ...]] = {
     ("fastslow", "default"): (
         "none", "fast_path_off", "zero_read", "label_only", "random_predictor", "true_gradient", "write_where_read",
@@ -29,6 +33,11 @@ CONTROLS: dict[tuple[str, str], tuple[str, ...]] = {
     ("fastslow", "paper"): ("none", "fast_path_off", "zero_read", "label_only", "random_predictor"),
     ("nmn", "default"): ("none", "zero_read", "write_where_read"),
     ("nmn", "paper"): ("none", "zero_read"),
+    **{
+        (method, preset): ("none", "transductive")
+        for method in ("fomaml", "maml", "mamlpp")
+        for preset in ("default", "paper")
+    },
 }  # fmt: skip
 
 

@@ -52,13 +52,14 @@ class FewShotConfig:
     tasks: int = 16
     """Tasks a step end to end."""
     method: str = "fastslow"
-    """fastslow; nmn, the same network without the fast path, fine-tuned on the support set; protonet; or another that
-    is registered."""
+    """fastslow; nmn, the same network without the fast path, fine-tuned on the support set; protonet; maml; or another
+    that is registered."""
     preset: str = "default"
     """Model preset: default or paper."""
     control: str = "none"
     """A control experiment: none, fast_path_off, zero_read, label_only, random_predictor, true_gradient (by
-    backpropagation, in steps as long as the random predictor's) or write_where_read."""
+    backpropagation, in steps as long as the random predictor's) or write_where_read; of maml, fomaml and mamlpp,
+    transductive: queries normalised by each other's statistics, as published."""
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Changes to single fields of the preset, as in `ModelConfig`."""
     seed: int = 0
