@@ -15,6 +15,7 @@ MAX_SIZE = 100_000
 #: Registered methods: the module whose `build` makes each. To add a method is to write its file and its line here.
 METHODS: dict[str, str] = {
     "fastslow": "fastslow.methods.fastslow",
+    "mann": "fastslow.methods.mann",
     "matching": "fastslow.methods.matching",
     "nmn": "fastslow.methods.nmn",
     "protonet": "fastslow.methods.protonet",
