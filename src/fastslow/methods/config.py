@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "fastslow": "fastslow.methods.fastslow",
     "mann": "fastslow.methods.mann",
     "matching": "fastslow.methods.matching",
+    "metanet": "fastslow.methods.metanet",
     "nmn": "fastslow.methods.nmn",
     "protonet": "fastslow.methods.protonet",
 }

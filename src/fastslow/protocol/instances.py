@@ -55,7 +55,9 @@ def instance_accuracies(
         ValueError: if the data cannot give such episodes, or the method tells fewer classes apart.
     """
     if not 2 <= n_way <= method.num_classes:
-        raise InputError(f"got n_way={shown(n_way)}; this method tells {method.num_classes} classes apart: from 2 to it")
+        raise InputError(
+            f"got n_way={shown(n_way)}; this method tells {method.num_classes} classes apart: from 2 to it"
+        )
     if instances < 2 or episodes < 1:
         raise InputError(f"got instances={shown(instances)}, episodes={shown(episodes)}; at least 2 and 1 are needed")
     sampler = EpisodeSampler(labels=labels, n_way=n_way, n_shot=instances - 1, n_query=1, seed=seed)
