@@ -40,7 +40,9 @@ class Remembers(Method[list]):
 
 @pytest.fixture(scope="module")
 def protonet():
-    return build_method(preset("default", method="protonet", channels=(4,), residual=(False,), image_size=8, n_way=4)).eval()
+    return build_method(
+        preset("default", method="protonet", channels=(4,), residual=(False,), image_size=8, n_way=4)
+    ).eval()
 
 
 def data(num_each=6, spread=0.0):
@@ -52,9 +54,7 @@ def data(num_each=6, spread=0.0):
 
 def measure(method, *, episodes=6, n_way=3, instances=4, **options):
     _, features, labels = data(**options.pop("of", {}))
-    return instance_accuracies(
-        method, features, labels, episodes=episodes, n_way=n_way, instances=instances, **options
-    )
+    return instance_accuracies(method, features, labels, episodes=episodes, n_way=n_way, instances=instances, **options)
 
 
 @pytest.mark.parametrize("needed", [1, 2, 3])

@@ -119,7 +119,7 @@ class MetaNetwork(Method[MetaState]):
     batch_statistics: ClassVar[bool] = True
 
     def __init__(
-        self, *, encoder: ImageEncoder, num_classes: int, dim: int = 64, key_dim: int = 32, hidden: int = 20
+        self, *, encoder: ImageEncoder, num_classes: int, dim: int = 32, key_dim: int = 32, hidden: int = 20
     ) -> None:
         super().__init__(encoder=encoder, num_classes=num_classes)
         key_dim = max(key_dim, num_classes)
@@ -159,16 +159,16 @@ class MetaNetwork(Method[MetaState]):
         return MetaState(seen, controller, embedding_fast, keys, torch.cat([state.fast, fast], 1))
 
     def read(self, gradients: Float[Tensor, "batch support weights"], controller: ControllerState) -> ControllerState:
-        """d on one gradient after another, for each weight by itself."""
+        """Where d has come to after more gradients, one after another; each weight by itself."""
         flat = ControllerState(*(part.flatten(0, 1) for part in controller))
         for gradient in preprocess(gradients).unbind(1):
             flat = self.d(gradient.flatten(0, 1), flat)[1]
-        return ControllerState(*(part.unflatten(0, controller.hidden.shape[:2]) for part in flat))
+        return ControllerState(*(part.reshape(controller.hidden.shape) for part in flat))
 
     def generated(self, controller: ControllerState) -> Float[Tensor, "batch outputs inputs"]:
         """Q*, from where d has come to."""
-        fast: Tensor = self.d_output(controller.hidden).squeeze(-1).unflatten(-1, self.embedding_slow.shape)
-        return fast
+        fast: Tensor = self.d_output(controller.hidden)
+        return fast.reshape(-1, *self.embedding_slow.shape)
 
     def keys(
         self, low: Float[Tensor, "batch examples dim"], embedding_fast: Float[Tensor, "batch outputs inputs"]
@@ -190,9 +190,8 @@ class MetaNetwork(Method[MetaState]):
         queries = self.keys(F.relu(self.embedding_input(examples)), state.embedding_fast)
         fast = self.attention(queries, state.keys) @ state.fast
         sizes = [layer.numel() for layer in self.base_slow]
-        first, last = (
-            part.unflatten(-1, layer.shape) for part, layer in zip(fast.split(sizes, -1), self.base_slow, strict=True)
-        )
+        parts = zip(torch.split(fast, sizes, -1), self.base_slow, strict=True)
+        first, last = (part.reshape(*fast.shape[:2], *layer.shape) for part, layer in parts)
         low = with_one(F.relu(self.base_input(examples)))
         inner = with_one(F.relu(F.linear(low, self.base_slow[0])) + F.relu((first @ low.unsqueeze(-1)).squeeze(-1)))
         return F.linear(inner, self.base_slow[1]) + (last @ inner.unsqueeze(-1)).squeeze(-1)

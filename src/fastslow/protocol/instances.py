@@ -86,7 +86,7 @@ def _answered_right(method: Method[Any], examples: Tensor, classes: Tensor, n_wa
     """Whether each example of the streams is answered right before it is learned, shape (tasks, examples)."""
     state = method.initial_state(len(examples))
     right = []
-    for example, label in zip(examples.split(1, 1), classes.split(1, 1), strict=True):
+    for example, label in zip(torch.split(examples, 1, 1), torch.split(classes, 1, 1), strict=True):
         right.append(method.answer(example, state)[..., :n_way].argmax(-1) == label)
         state = method.learn(example, label, state)
     return torch.cat(right, 1)
@@ -96,4 +96,4 @@ def _by_instance(right: Tensor, classes: Tensor, n_way: int) -> Tensor:
     """The share of classes answered right at their first, second, ... drawing, shape (tasks, instances)."""
     # A stable sort by class leaves the drawings of each class in the order in which they came.
     order = torch.sort(classes, dim=1, stable=True).indices
-    return right.gather(1, order).unflatten(1, (n_way, -1)).to(torch.float32).mean(1)
+    return right.gather(1, order).reshape(len(right), n_way, -1).to(torch.float32).mean(1)
