@@ -42,7 +42,8 @@ class _TaskStream(nn.Module):
         """Logits of the queries after the support set, or of the support examples as they came: (..., classes)."""
         state = self.network.initial_state(1)
         logits = []
-        for features, label in zip(torch.split(support, 1), torch.split(labels, 1), strict=True):
+        # Not split, which gives one empty part of an empty support set.
+        for features, label in zip(support.unsqueeze(1).unbind(0), labels.unsqueeze(1).unbind(0), strict=True):
             [(part, part_label)] = self.network.parts(features.unsqueeze(0), label.unsqueeze(0))
             step, state = self.network.learn_step(part, part_label, state)
             logits.append(self.network.decoder(step.activations["output"]).flatten(0, -2))
