@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastslow.errors import InputError
+from fastslow.methods.maml import PUBLISHED
 from fastslow.protocol.cost import learning_cost
 from fastslow.protocol.result import Cell, Result
 from fastslow.studies.base import Budget, Page
@@ -19,14 +20,26 @@ from fastslow.studies.table1_page import table1_page
 #: Ways, and shots that a model trained at one shot is measured at.
 WAYS, SHOTS = (5, 20), (1, 5)
 _SEEDS = range(3)
+_MAML = {name: list(value) if isinstance(value, tuple) else value for name, value in PUBLISHED.items()}
 #: Rows by name: what they have other than the defaults of `FewShotConfig`.
 ROWS: dict[str, dict[str, Any]] = {
     "nmn": {"method": "nmn"},
+    "mann": {"method": "mann"},
+    "maml": {"method": "maml", "model": _MAML},
+    "maml-transductive": {"method": "maml", "model": _MAML, "control": "transductive"},
+    "fomaml": {"method": "fomaml", "model": _MAML},
+    "mamlpp": {"method": "mamlpp", "model": _MAML},
+    "mamlpp-transductive": {"method": "mamlpp", "model": _MAML, "control": "transductive"},
+    "metanet": {"method": "metanet"},
     "protonet": {"method": "protonet"},
     "matching": {"method": "matching"},
+    "relation": {"method": "relation"},
+    "surprise": {"method": "surprise"},
     "fastslow-paper": {"method": "fastslow", "preset": "paper"},
     "fastslow": {"method": "fastslow"},
 }
+#: Methods whose memory has a slot for each example.
+_ONE_SLOT_EACH = ("fastslow", "nmn")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +111,8 @@ def _config(row: str, plan: Plan, way: int, seed: int) -> FewShotConfig:
     """The training of one row: at one shot, with room for five."""
     changes = {"model": {}, **ROWS[row]}
     model: Mapping[str, Any] = changes.pop("model")
-    room = {"num_slots": way * max(SHOTS) + 1} if changes.get("preset", "default") == "default" else {}
+    one_each = changes["method"] in _ONE_SLOT_EACH and changes.get("preset", "default") == "default"
+    room = {"num_slots": way * max(SHOTS) + 1} if one_each else {}
     return FewShotConfig(data=plan.data, way=way, seed=seed, minutes=plan.minutes, model={**room, **model}, **changes)
 
 
