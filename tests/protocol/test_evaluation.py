@@ -80,8 +80,12 @@ def test_prototypes_beside_a_method_are_those_of_a_model_of_their_own_with_that_
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "fastslow"])
-def test_another_method_is_measured_on_the_models_encoder_and_torchs_random_stream_stays(method):
+def test_another_method_is_measured_on_the_models_encoder_or_refused_and_torchs_random_stream_stays(method):
     model = model_of()
+    if set(model_of(method=method).method.stages) != {"encoder"}:
+        with pytest.raises(InputError, match=f"got method='{method}' .* it has weights"):
+            evaluate(model, method=method)
+        return
     before = torch.random.get_rng_state()
     first = evaluate(model, method=method)
     torch.manual_seed(99)
