@@ -140,7 +140,7 @@ class MemoryAugmentedNetwork(Method[StreamState]):
     """
 
     stages: ClassVar[tuple[str, ...]] = ("end_to_end",)
-    rates: ClassVar[Mapping[str, float]] = MappingProxyType({"end_to_end": 1e-3})
+    rates: ClassVar[Mapping[str, float]] = MappingProxyType({"end_to_end": 2e-3})
     batch_statistics: ClassVar[bool] = True
     one_hot: Tensor
 

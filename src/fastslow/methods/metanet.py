@@ -202,5 +202,5 @@ def _uniform(num_outputs: int, num_inputs: int) -> nn.Parameter:
 
 
 def build(config: ModelConfig, encoder: ImageEncoder) -> MetaNetwork:
-    """The paper's sizes on an encoder of the configuration's; weights from torch's global generator."""
+    """Small dense layers on an encoder of the configuration's; weights from torch's global generator."""
     return MetaNetwork(encoder=encoder, num_classes=config.n_way)

@@ -258,7 +258,8 @@ def _beside(model: TrainedModel, measured: Method[Any]) -> dict[str, Method[Any]
     if isinstance(measured, MemoryMethod) and measured.fast_controllers:
         beside["fast_path_off"] = measured.without_fast_path()
     encoder, ways = measured.encoder, model.config.n_way
-    if not isinstance(measured, PrototypicalNetwork):
+    embeds_alike = type(measured).embed is Method.embed  # else its encoder has no features of its own
+    if embeds_alike and not isinstance(measured, PrototypicalNetwork):
         beside["protonet"] = PrototypicalNetwork(encoder=encoder, num_classes=ways)
     if isinstance(encoder, ViewsEncoder):
         beside["protonet_one_view"] = PrototypicalNetwork(encoder=encoder.one_view(), num_classes=ways)

@@ -115,8 +115,10 @@ class EpisodesStage:
         return {"validation": accuracy, "gradients": gradients}
 
     def end(self) -> None:
-        """See `Stage.end`."""
+        """See `Stage.end`; running statistics are of each process's share until here."""
         self.features.drop()
+        if self.method.batch_statistics:
+            distributed.average_buffers(self.method)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Stage.state_dict`."""
