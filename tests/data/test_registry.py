@@ -76,7 +76,7 @@ def test_a_new_data_set_is_one_line(monkeypatch):
     assert data.images.shape == (2, 7, 7)
     assert split.name == "halves"
     assert "blank" in data_names()
-    with pytest.raises(InputError, match=r"there is no data 'nothing': give .*blank, or a folder"):
+    with pytest.raises(InputError, match=r"got data='nothing'; give .*blank, or a folder"):
         load_source("nothing")
 
 

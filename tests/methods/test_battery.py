@@ -15,6 +15,9 @@ from fastslow.methods.config import METHODS, PRESETS, controls_of, preset, refus
 from fastslow.methods.files import TrainedModel, load_model, save_model
 from fastslow.methods.networks import KeyedNetwork
 
+# Measured without coverage, which takes half as long again: what it runs is covered by the tests of its parts.
+pytestmark = pytest.mark.no_cover
+
 CASES = [(method, name, control) for method in METHODS for name in PRESETS for control in controls_of(method, name)]
 TASKS, SHOT, QUERIES = 2, 2, 4
 every_method = pytest.mark.parametrize("case", CASES, ids="-".join)

@@ -45,7 +45,7 @@ def test_operations_are_those_of_the_encoder_and_the_class_means(saved):
     assert "learn_mib" not in cost or 0 <= cost["learn_mib"].mean < 500
 
 
-def test_fine_tuning_costs_more_operations_than_means(saved):
+def test_gradient_steps_cost_more_operations_than_means(saved):
     plain = learning_cost(saved("protonet")[0], n_way=WAYS, n_shot=1)["learn_mflop"].mean
-    tuned = learning_cost(saved("nmn")[0], n_way=WAYS, n_shot=1)["learn_mflop"].mean
+    tuned = learning_cost(saved("maml")[0], n_way=WAYS, n_shot=1)["learn_mflop"].mean
     assert tuned > 2 * plain

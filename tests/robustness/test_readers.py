@@ -7,6 +7,9 @@ import pytest
 from robustness.harness import MOST_MIB, MOST_SECONDS, Reader, Tally, put, survey
 from robustness.registry import READERS
 
+# Measured without coverage, which takes half as long again: what it runs is covered by the tests of its parts.
+pytestmark = pytest.mark.no_cover
+
 QUICK = 300
 
 

@@ -26,6 +26,9 @@ from fastslow.training.interruption import Interrupted
 from fastslow.training.run import RUN_FILES
 from fastslow.training.validation import Validation
 
+# Measured without coverage, which takes half as long again: what it runs is covered by the tests of its parts.
+pytestmark = pytest.mark.no_cover
+
 TINY_MODEL = {"channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8}
 #: Few classes, tasks and episodes.
 SIZES = {
@@ -151,7 +154,7 @@ def test_it_learns(options, tmp_path):
     rates = {"encoder": 5e-3, "memory": 1e-2}
     sizes = {"encoder": {"num_classes": 20}, "memory": {"tasks": 16}, "validation": {"episodes": 4}}
     sizes |= {name: {**sizes[name], "learning_rate": rate} for name, rate in rates.items()}
-    result = run(options(steps=400, shares=[2, 2, 0], model=model), tmp_path, episodes=50, sizes=sizes)
+    result = run(options(steps=240, shares=[2, 2, 0], model=model), tmp_path, episodes=50, sizes=sizes)
     assert result.numbers["accuracy"].mean > 0.6
     assert abs(result.numbers["fast_path_off"].mean - 1 / 3) < 0.1
 
@@ -228,7 +231,7 @@ def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options,
         ({"shot": 20, "model": {"num_slots": 100}}, "at least 21 drawings, and of 160 classes 0 have as many"),
         ({"encoder": "nowhere"}, "there is no model nowhere"),
         ({"method": "protonet", "shares": [0, 1, 1]}, "method protonet trains in encoder: give one of these a share"),
-        ({"data": "nowhere"}, "there is no data 'nowhere'"),
+        ({"data": "nowhere"}, "got data='nowhere'; give glyphs"),
     ],
     ids=str,
 )
@@ -316,6 +319,12 @@ def test_a_run_records_what_it_was_trained_on_through_a_resume(options, tmp_path
     result = run({"name": "c"}, tmp_path, resume=True)
     assert result.provenance.protocol["machines"] == [first]
     assert read_result(tmp_path / "c" / "result.json").provenance.protocol["machines"] == [first]
+
+
+@pytest.mark.parametrize("name", ["lengths", "machines"])
+def test_a_record_with_an_entry_that_lacks_something_is_refused(name):
+    with pytest.raises(InputError, match=f"got .* among its {name}; each has "):
+        Record({}, "", None, **{name: [{"steps": 3}]})
 
 
 def test_a_record_has_every_machine_that_a_run_went_on_upon():

@@ -27,8 +27,10 @@ def test_what_training_left_is_taken_up_whatever_its_rate():
     model, optimizer = trained()
     other, its = trained()
     state = copy.deepcopy(optimizer.state_dict())
-    state["param_groups"][0]["lr"] = 1e-9
+    state["param_groups"][0]["lr"] = torch.full((3,), math.inf)
+    before = its.state_dict()["param_groups"]
     fill_optimizer(its, state)
+    assert its.state_dict()["param_groups"] == before
     fill_model(other, model.state_dict())
     for kept, wanted in zip(its.state.values(), optimizer.state.values(), strict=True):
         assert all(torch.equal(kept[name], wanted[name]) for name in wanted)

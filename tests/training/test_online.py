@@ -781,6 +781,7 @@ def test_factors_that_are_not_finite_are_refused(options):
 # Learning
 
 
+@pytest.mark.no_cover  # takes long, and nothing that others do not run
 def test_predictors_come_nearer_the_true_gradient_of_a_fixed_network():
     preds = predictors(zero=True)
     regime = learner(network("query"), preds, sgd=0.0, fit_optimiser=torch.optim.Adam(preds.parameters(), lr=1e-2))
@@ -793,6 +794,7 @@ def test_predictors_come_nearer_the_true_gradient_of_a_fixed_network():
         assert last.relative_error < 0.9
 
 
+@pytest.mark.no_cover  # takes long, and nothing that others do not run
 @pytest.mark.parametrize("fast", [(), CONTROLLERS], ids=["slow", "fast"])
 @pytest.mark.parametrize("lifetime", ["window", "sequence"])
 def test_vectors_as_targets(fast, lifetime):
@@ -815,6 +817,7 @@ def test_vectors_as_targets(fast, lifetime):
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.no_cover  # takes long, and nothing that others do not run
 @pytest.mark.parametrize("fast", [(), CONTROLLERS], ids=["slow", "fast"])
 @pytest.mark.parametrize("compose", ["literal", "query"])
 def test_the_loss_falls_on_a_stream_of_images(compose, fast):

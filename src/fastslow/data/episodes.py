@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fastslow.data.checks import as_labels, refuse_unless_whole
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 
 _CPU = torch.device("cpu")  # said everywhere: another default device must not change what is drawn
 
@@ -128,7 +128,9 @@ class EpisodeSampler:
         try:
             torch.Generator(device=_CPU).set_state(state["generator"])  # tried on another one first
         except (TypeError, RuntimeError) as error:
-            raise InputError(f"an episode sampler's state is damaged ({error}); start the sampler anew") from error
+            raise InputError(
+                f"an episode sampler's state is damaged ({shown_reason(error)}); start the sampler anew"
+            ) from error
         self._generator.set_state(state["generator"])
 
     def __getstate__(self) -> dict[str, Any]:

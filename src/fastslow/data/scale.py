@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy.typing import NDArray
 
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 
 Pixels = Shaped[np.ndarray, "height width *channels"]
 
@@ -51,7 +51,7 @@ def as_pixels(value: object, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"{name} cannot be made an array ({error}); give images of one size") from error
+        raise InputError(f"{name} cannot be made an array ({shown_reason(error)}); give images of one size") from error
     if array.dtype.kind not in "buif":
         raise InputError(f"got {name}={shown(value)}; an array of real numbers was expected")
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)

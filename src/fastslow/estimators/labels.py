@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 import numpy as np
 from torch import Tensor
 
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 
 #: What has no order, or would be taken apart into letters.
 _NO_SEQUENCES = (str, bytes, bytearray, Set, Mapping)
@@ -30,7 +30,9 @@ def checked_labels(labels: Iterable[Hashable]) -> list[Hashable]:
         set(plain)
         unequal = [label for label, value in zip(given, plain, strict=True) if _differs(label) or _differs(value)]
     except (TypeError, RuntimeError, ValueError) as error:
-        raise InputError(f"the labels cannot be used ({error}); give a list of strings or numbers") from error
+        raise InputError(
+            f"the labels cannot be used ({shown_reason(error)}); give a list of strings or numbers"
+        ) from error
     if unequal:
         raise InputError(f"got the label {shown(unequal[0])}, which does not equal itself; give it a name")
     return plain

@@ -19,8 +19,8 @@ from fastslow.methods.base import Method
 from fastslow.methods.files import load_model
 from fastslow.protocol.result import Interval
 
-#: Timed runs, and untimed ones before them.
-_RUNS, _WARM_UP = 20, 3
+#: Timed runs, at least as many whatever they take, and seconds after which there is none more.
+_RUNS, _LEAST, _SECONDS = 20, 3, 5.0
 
 
 def learning_cost(model: str | Path, *, n_way: int, n_shot: int) -> dict[str, Interval]:
@@ -44,7 +44,7 @@ def learning_cost(model: str | Path, *, n_way: int, n_shot: int) -> dict[str, In
     ready = _ready(method)
     images, labels = _task(ready, n_way, n_shot)
     with _one_thread():
-        times = sorted(_timed(ready, images, labels) for _ in range(_WARM_UP + _RUNS))[:_RUNS]
+        times = _times(ready, images, labels)
         counter = FlopCounterMode(display=False)
         with counter:
             _learn(ready, images, labels)
@@ -77,6 +77,14 @@ def _learn(method: Method[object], images: Tensor, labels: Tensor) -> None:
     with torch.set_grad_enabled(method.needs_autograd):
         features = method.embed(images)
         method.learn(features.detach().unsqueeze(0), labels)
+
+
+def _times(method: Method[object], images: Tensor, labels: Tensor) -> list[float]:
+    """Seconds of each run, after one that is not counted."""
+    began, times = time.perf_counter(), [_timed(method, images, labels)]
+    while len(times) <= _LEAST or (len(times) <= _RUNS and time.perf_counter() - began < _SECONDS):
+        times.append(_timed(method, images, labels))
+    return times[1:]
 
 
 def _timed(method: Method[object], images: Tensor, labels: Tensor) -> float:

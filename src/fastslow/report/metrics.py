@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 from fastslow.methods.config import CONTROLLERS
 from fastslow.protocol.checks import check_number, check_text, refuse_large
 
@@ -109,7 +109,7 @@ def _read_line(line: bytes, where: str) -> Point:
     try:
         content = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} that is no JSON ({error}); delete that line") from error
+        raise InputError(f"{where} that is no JSON ({shown_reason(error)}); delete that line") from error
     if not isinstance(content, dict):
         raise InputError(f"{where} that holds {type(content).__name__}; names and values were expected: delete it")
     try:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastslow.config import parse
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 from fastslow.studies.fewshot_config import LENGTH, FewShotConfig, command_line, flag_words, resume_options
 from fastslow.training.loop import Clock
+
+#: What each entry of a record's lists has.
+_ENTRIES = {"lengths": {*LENGTH, "stage", "step"}, "machines": {"device", "processes", "bfloat16"}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Record:
     trained_on: dict[str, Any] | None
     lengths: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     machines: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, wanted in _ENTRIES.items():
+            for entry in getattr(self, name):
+                if set(entry) != wanted:
+                    raise InputError(f"got {shown(entry)} among its {name}; each has {', '.join(sorted(wanted))}")
 
     @property
     def plain(self) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def fill_optimizer(optimizer: torch.optim.AdamW, state: Mapping[str, Any]) -> No
         shapes = {"step": torch.Size(), **dict.fromkeys(_MOMENTS, parameter.shape)}
         if {name: value.shape for name, value in kept.items()} != shapes or not _is_reached(kept):
             raise InputError(f"its optimiser has {shown(kept)} of parameter {index}, which no training leaves")
-    optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+    # With this optimiser's learning rates, whatever the state has there.
+    optimizer.load_state_dict({"state": state["state"], "param_groups": wanted})
 
 
 def is_finite(state: Mapping[str, Tensor]) -> bool:

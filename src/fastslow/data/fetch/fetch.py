@@ -10,7 +10,7 @@ from pathlib import Path
 from fastslow.claims import Claim, InUseError
 from fastslow.data.fetch.download import checksum_mismatch, complete_part
 from fastslow.data.fetch.locate import search_folders
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown_reason
 from fastslow.files import in_words
 
 
@@ -83,7 +83,9 @@ def _claim(folder: Path) -> Claim:
 
 
 def _unwritable(folder: Path, error: Exception) -> InputError:
-    return InputError(f"cannot write to {folder} ({error}); choose another folder with --data-dir or FASTSLOW_DATA")
+    return InputError(
+        f"cannot write to {folder} ({shown_reason(error)}); choose another folder with --data-dir or FASTSLOW_DATA"
+    )
 
 
 def _fetch_file(urls: Sequence[str], target: Path, checksums: Mapping[str, str], num_bytes: int) -> None:

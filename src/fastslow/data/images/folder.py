@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from fastslow.data.base import ClassImages
 from fastslow.data.preparation import Ink, UnclearInkError, prepare, refuse_unprepared
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 
 #: What is read, by name of the file and of Pillow's reader: raster images only, none that starts another program.
 SUFFIXES = {
@@ -196,9 +196,9 @@ def _read(file: Path) -> NDArray[Any]:
     except PermissionError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}); see its permissions") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{file} is too large ({error}); {_SMALLER}") from error
+        raise InputError(f"{file} is too large ({shown_reason(error)}); {_SMALLER}") from error
     except Exception as error:  # on damaged files Pillow's readers raise whatever their parsing runs into
-        raise InputError(f"{file} is not a readable image ({error}); repair or remove it") from error
+        raise InputError(f"{file} is not a readable image ({shown_reason(error)}); repair or remove it") from error
 
 
 def _refuse_large(size: tuple[int, int], file: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from fastslow.data.base import ClassImages
 from fastslow.data.fetch.fetch import Source
 from fastslow.data.fetch.locate import find_path
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 
 FILES = Source(
     mirrors=(
@@ -125,7 +125,7 @@ def read_idx(path: Path, *, num_axes: int) -> np.ndarray[Any, np.dtype[np.uint8]
                 raise InputError(f"{path} announces {sizes} values; 1 to {_MAX_VALUES} were expected; {_CURE}")
             values = file.read(math.prod(sizes) + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be unpacked ({error}); {_CURE}") from error
+        raise InputError(f"{path} cannot be unpacked ({shown_reason(error)}); {_CURE}") from error
     if len(values) != math.prod(sizes):
         amount = "more" if len(values) > math.prod(sizes) else f"only {len(values)}"
         raise InputError(f"{path} announces {math.prod(sizes)} values, but holds {amount}; {_CURE}")

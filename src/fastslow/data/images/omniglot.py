@@ -26,7 +26,7 @@ from fastslow.data.fetch.fetch import Source
 from fastslow.data.fetch.locate import find_path
 from fastslow.data.images.resize import refuse_too_large
 from fastslow.data.splits import Split, make_split
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 
 FILES = Source(
     mirrors=(
@@ -185,7 +185,7 @@ def _list_part(name: str, path: Path) -> _Part:
     except _ZIP_ERRORS as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} cannot be read as a whole ({error}); {_CURE}") from error
+        raise InputError(f"{path} cannot be read as a whole ({shown_reason(error)}); {_CURE}") from error
     pictures = sorted((member.split("/"), member) for member in stamps if _is_picture(name, member))
     if not pictures:
         raise InputError(f"{path} holds no picture named {name}/ALPHABET/characterNN/CCCC_DD.png; {_CURE}")
@@ -227,7 +227,7 @@ def _decode_all(parts: Sequence[_Part], size: int) -> UInt8[np.ndarray, "images 
         try:
             images[index] = _decode(content, size)
         except _PICTURE_ERRORS as error:
-            raise InputError(f"{path}: {member} is not a readable picture ({error}); {_CURE}") from error
+            raise InputError(f"{path}: {member} is not a readable picture ({shown_reason(error)}); {_CURE}") from error
     return images
 
 
@@ -249,4 +249,4 @@ def _readable(part: _Part) -> Iterator[tuple[str, bytes]]:
     try:
         yield from part.contents()
     except _ZIP_ERRORS as error:
-        raise InputError(f"{part.path} is damaged ({error}); {_CURE}") from error
+        raise InputError(f"{part.path} is damaged ({shown_reason(error)}); {_CURE}") from error
