@@ -133,7 +133,7 @@ def test_list_and_preview(capsys, few_glyphs, tmp_path):
 
 
 def test_missing_data(capsys, tmp_path):
-    assert "no data 'nowhere'" in fails(capsys, "train", "fewshot", "--data", "nowhere", "--steps", "1")
+    assert "got data='nowhere'" in fails(capsys, "train", "fewshot", "--data", "nowhere", "--steps", "1")
     message = fails(capsys, "train", "fewshot", "--data", "omniglot", "--data-dir", str(tmp_path), "--steps", "1")
     assert "fastslow data fetch omniglot" in message
     assert not (tmp_path / "runs").exists()

@@ -128,7 +128,7 @@ def test_an_evaluation_records_what_was_said_of_the_ink(tmp_path):
 def test_preview_refuses_what_it_cannot_draw_before_it_reads_data(capsys):
     assert "got seed=-1; it must be from 0 to 4294967295" in fails(capsys, "data", "preview", "nowhere", "--seed", "-1")
     message = fails(capsys, "data", "preview", "nowhere")
-    assert "no data 'nowhere': give glyphs, omniglot, mnist, digits, or a folder" in message
+    assert "got data='nowhere'; give glyphs, omniglot, mnist, digits, or a folder" in message
     assert "image_size is 0" in fails(capsys, "data", "preview", "digits", "--image-size", "0")
     assert "has no split 'lake'" in fails(capsys, "data", "preview", "digits", "--split", "lake")
 
