@@ -21,7 +21,7 @@ from fastslow.protocol.result import read_result
 from fastslow.studies import fewshot_data, fewshot_training
 from fastslow.studies.fewshot import run_fewshot
 from fastslow.studies.fewshot_config import FewShotConfig
-from fastslow.studies.fewshot_record import Record
+from fastslow.studies.fewshot_record import Record, resume_record
 from fastslow.training.interruption import Interrupted
 from fastslow.training.run import RUN_FILES
 from fastslow.training.validation import Validation
@@ -325,6 +325,14 @@ def test_a_run_records_what_it_was_trained_on_through_a_resume(options, tmp_path
 def test_a_record_with_an_entry_that_lacks_something_is_refused(name):
     with pytest.raises(InputError, match=f"got .* among its {name}; each has "):
         Record({}, "", None, **{name: [{"steps": 3}]})
+
+
+def test_options_that_a_record_lacks_are_at_their_defaults():
+    about = {"options": {"steps": 30}, "data_sha256": "", "trained_on": None, "lengths": [], "machines": []}
+    state = {"about": about, "clock": {"stage": 1, "step": 3}}
+    record = resume_record(state, {"steps": 40})
+    assert record.lengths == [{"steps": 30, "minutes": None, "stage": 1, "step": 3}]
+    assert resume_record(state, {}).lengths == []
 
 
 def test_a_record_has_every_machine_that_a_run_went_on_upon():

@@ -107,8 +107,9 @@ def resume_record(state: Mapping[str, Any], changes: Mapping[str, Any]) -> Recor
     record, clock = parse(Record, state["about"]), parse(Clock, state["clock"])
     options = resume_options(record.options, changes).plain()
     lengths = list(record.lengths)
-    if _length(options) != _length(record.options):
-        lengths.append({**_length(record.options), "stage": clock.stage, "step": clock.step})
+    before = _length(record.config.plain())  # what was left out is at its default
+    if _length(options) != before:
+        lengths.append({**before, "stage": clock.stage, "step": clock.step})
     machines = record.machines if clock.stage or clock.step else []  # else nothing was trained on them
     return dataclasses.replace(record, options=options, lengths=lengths, machines=machines)
 
