@@ -7,22 +7,11 @@ import pytest
 import torch
 import yaml
 
+from commands import fails
 from fastslow.cli import main
 from fastslow.protocol.fewshot import Evaluation
 from fastslow.protocol.result import Interval, read_result
 from fastslow.studies import evaluation
-
-
-def fails(capsys, *arguments):
-    """Runs a command that must fail with code 2; the one line that it says."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    assert stopped.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 @pytest.fixture(autouse=True)

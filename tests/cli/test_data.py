@@ -7,21 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commands import fails
 from fastslow.cli import main
 from fastslow.data.registry import DATA
 from fastslow.protocol.result import read_result
-
-
-def fails(capsys, *arguments):
-    """Runs a command that must fail with code 2; the one line that it says."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    assert stopped.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 @pytest.fixture(autouse=True)

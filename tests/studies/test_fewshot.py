@@ -8,6 +8,8 @@ import signal
 import pytest
 import torch
 
+from conftest import SMALL_SIZES as SIZES
+from conftest import TINY_MODEL
 from fastslow.config import parse
 from fastslow.data import make_glyphs, registry
 from fastslow.data.base import ClassImages
@@ -28,12 +30,6 @@ from fastslow.training.validation import Validation
 
 # Measured without coverage, which takes half as long again: what it runs is covered by the tests of its parts.
 pytestmark = pytest.mark.no_cover
-
-TINY_MODEL = {"channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8}
-#: Few classes, tasks and episodes.
-SIZES = {
-    "encoder": {"num_classes": 8}, "memory": {"tasks": 4}, "end_to_end": {"tasks": 4}, "validation": {"episodes": 4},
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import fastslow
+from conftest import SMALL_SIZES as SIZES
 from fastslow.config import parse
 from fastslow.methods.base import Method
 from fastslow.studies.fewshot_config import FewShotConfig
@@ -26,10 +27,6 @@ from fastslow.training.stages.features import LiveFeatures
 from fastslow.training.stages.pairs import PairsStage
 from fastslow.training.stages.predictor_fit import learned_with_steps
 from fastslow.training.validation import Validation
-
-SIZES = {
-    "encoder": {"num_classes": 8}, "memory": {"tasks": 4}, "end_to_end": {"tasks": 4}, "validation": {"episodes": 4},
-}  # fmt: skip
 
 
 @pytest.fixture
