@@ -8,10 +8,13 @@ import os
 import pytest
 from hypothesis import settings
 
+from fastslow.data import make_glyphs
 from fastslow.data import registry as sources
 from fastslow.studies import fewshot, quickstart
 
-TINY_MODEL = {"channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8}
+TINY_MODEL = {
+    "image_size": 14, "channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8,
+}  # fmt: skip
 
 # The same examples each time, so that one commit passes or fails; HYPOTHESIS_PROFILE=default looks for new ones.
 settings.register_profile("fixed", derandomize=True)
@@ -32,10 +35,14 @@ def small_trainings(monkeypatch):
     monkeypatch.setattr(quickstart, "run_fewshot", small)
 
 
+_glyphs_drawn_once = functools.cache(make_glyphs)
+
+
 @pytest.fixture
 def few_glyphs(monkeypatch):
-    """The embedded glyphs, cut to 60 classes of 20, so that loading them takes no time."""
+    """The embedded glyphs, cut to 60 classes of 20 and drawn once, so that loading them takes no time."""
     monkeypatch.setattr(sources, "GLYPH_CLASSES", (40, 10, 10))
+    monkeypatch.setattr(sources, "make_glyphs", _glyphs_drawn_once)
 
 
 @pytest.fixture

@@ -43,6 +43,29 @@ def test_mirror_images_are_new_classes():
     assert seen.images[3].tolist() == [[2, 1], [4, 3]]
 
 
+@pytest.mark.parametrize(
+    ("number", "drawings", "kept"),
+    [
+        (24, 2, list(range(24))),  # all of them
+        (23, 2, [*range(7), *range(8, 15), *range(16, 23)]),  # few classes: some of each
+        (8, 8, list(range(8))),  # many classes: the first ones, whole
+        (5, 4, [0, 1, 2, 3]),
+        (1, 4, [0, 1, 2, 3]),  # never no class
+    ],
+)
+def test_of_many_images_are_kept_those_of_the_first_classes(number, drawings, kept):
+    images = torch.arange(24, dtype=torch.uint8)[:, None, None].expand(24, 2, 2).clone()
+    labels = torch.arange(24) // 8
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+    for places in (torch.arange(24), order):
+        data = ClassImages(images[places], labels[places], ("a", "b", "c")).at_most(number, drawings)
+        assert len(data.labels) == len(kept)
+        assert data.class_names == ("a", "b", "c")[: data.num_classes]
+        assert torch.equal(data.labels, data.images[:, 0, 0].long() // 8)
+        if places is not order:
+            assert data.images[:, 0, 0].tolist() == kept
+
+
 def test_labels_must_fit():
     images = torch.zeros(2, 2, 2, dtype=torch.uint8)
     with pytest.raises(InputError, match="from 0 to 1, but there are 1 class names"):

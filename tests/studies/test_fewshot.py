@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from conftest import TINY_MODEL
 from fastslow.config import parse
 from fastslow.data import make_glyphs, registry
 from fastslow.data.base import ClassImages
+from fastslow.data.images.resize import resized
 from fastslow.data.splits import make_split, random_split
 from fastslow.errors import InputError
 from fastslow.methods.files import load_model
@@ -51,6 +53,11 @@ def weights(folder):
 
 def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def small_drawings(**numbers):
+    images = make_glyphs(**numbers, seed=3)
+    return dataclasses.replace(images, images=resized(images.images, TINY_MODEL["image_size"]))
 
 
 def stop_after(steps, number=signal.SIGINT):
@@ -478,7 +485,7 @@ def test_episodes_for_evaluation_do_not_depend_on_the_training_seed(options, tmp
 def test_a_small_folder_is_trained_on_and_what_is_done_otherwise_is_said(
     options, tmp_path, monkeypatch, classes, drawings, part, notes
 ):
-    images = make_glyphs(num_classes=classes, per_class=drawings, seed=3)
+    images = small_drawings(num_classes=classes, per_class=drawings)
     small = (images, random_split(images.class_names, seed=0))
     monkeypatch.setattr(fewshot_data, "load_source", lambda *_, **__: small)
     said = []
@@ -492,7 +499,7 @@ def test_a_small_folder_is_trained_on_and_what_is_done_otherwise_is_said(
 
 
 def test_classes_of_too_few_drawings_for_a_task_are_named(options, monkeypatch):
-    images = make_glyphs(num_classes=30, per_class=20, seed=3)
+    images = small_drawings(num_classes=30, per_class=20)
     drawings = 20 - 17 * torch.isin(images.labels, torch.tensor([1, 2, 21]))
     keep = torch.arange(600) % 20 < drawings
     images = ClassImages(images.images[keep], images.labels[keep], images.class_names)
@@ -508,7 +515,7 @@ def test_classes_of_too_few_drawings_for_a_task_are_named(options, monkeypatch):
 
 @pytest.mark.parametrize(("validation", "part"), [(0, "train+validation"), (2, "train+validation"), (3, "validation")])
 def test_test_classes_never_pick_a_model_where_there_are_too_few_for_validation(options, monkeypatch, validation, part):
-    images = make_glyphs(num_classes=12, per_class=4, seed=3)
+    images = small_drawings(num_classes=12, per_class=4)
     first = 6 + validation
     split = make_split("x", images.class_names, train=range(6), validation=range(6, first), test=range(first, 12))
     monkeypatch.setattr(fewshot_data, "load_source", lambda *_, **__: (images, split))
@@ -521,7 +528,7 @@ def test_test_classes_never_pick_a_model_where_there_are_too_few_for_validation(
 
 
 def test_classes_too_few_to_validate_on_without_those_for_test_are_refused_where_test_is_off(options, monkeypatch):
-    images = make_glyphs(num_classes=8, per_class=4, seed=3)
+    images = small_drawings(num_classes=8, per_class=4)
     split = make_split("x", images.class_names, train=range(2), validation=(), test=range(2, 8))
     monkeypatch.setattr(fewshot_data, "load_source", lambda *_, **__: (images, split))
     assert any("also those for test" in note for note in fewshot_data.load_data(options(steps=6)).notes)
@@ -530,7 +537,7 @@ def test_classes_too_few_to_validate_on_without_those_for_test_are_refused_where
 
 
 def test_a_folder_of_one_class_cannot_be_measured_and_is_refused(options, tmp_path, monkeypatch):
-    images = make_glyphs(num_classes=1, per_class=9, seed=3)
+    images = small_drawings(num_classes=1, per_class=9)
     small = (images, random_split(images.class_names, seed=0))
     monkeypatch.setattr(fewshot_data, "load_source", lambda *_, **__: small)
     with pytest.raises(InputError, match="3 classes of at least 2 drawings, and of 1 classes 1 have as many"):

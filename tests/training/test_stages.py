@@ -13,6 +13,7 @@ import torch
 import fastslow
 from conftest import SMALL_SIZES as SIZES
 from fastslow.config import parse
+from fastslow.core.encoders import ImageEncoder
 from fastslow.methods.base import Method
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.fewshot_data import load_data
@@ -21,7 +22,7 @@ from fastslow.training import precision
 from fastslow.training.interruption import Stop
 from fastslow.training.loop import CHECKPOINT, Length, train
 from fastslow.training.run import Run
-from fastslow.training.stages import pairs
+from fastslow.training.stages import episodes, pairs
 from fastslow.training.stages.episodes import end_to_end_stage, memory_stage
 from fastslow.training.stages.features import LiveFeatures
 from fastslow.training.stages.pairs import PairsStage
@@ -186,7 +187,7 @@ def test_the_probe_of_bfloat16_leaves_the_encoder_as_it_was(options):
 
 def test_features_under_bfloat16_are_near_those_of_32_bits(options):
     encoder = seeded_method(options().model_config(), seed=0).encoder.eval()
-    images = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(6, 1, 14, 14, generator=torch.Generator().manual_seed(0))
     exact, rough = (precision.embedded(encoder, images, bfloat16=flag) for flag in (False, True))
     assert exact.dtype == rough.dtype == torch.float32
     assert not torch.equal(exact, rough)
@@ -309,3 +310,14 @@ def test_two_processes_give_the_update_of_one_with_the_joined_batch(options, tmp
     for key in one:
         torch.testing.assert_close(two[key], one[key], atol=2e-5, rtol=1e-4)
     assert any(not torch.equal(one[key], start[key]) for key in one)
+
+
+@pytest.mark.parametrize(("views", "kept"), [(1, 800), (8, 100)])
+def test_the_memory_stage_makes_no_more_features_than_it_has_passes_for(options, monkeypatch, views, kept):
+    monkeypatch.setattr(episodes, "MOST_PASSES", 2 * 800)
+    monkeypatch.setattr(ImageEncoder, "num_views", views)
+    training = build(options(shares=[0, 1, 0]))
+    [stage] = training.stages
+    stage.begin(0)
+    assert stage.features.cache.shape[:2] == (2, kept)
+    stage.task()

@@ -25,19 +25,22 @@ def training_bar(console: Console) -> Iterator[Callable[[TrainingProgress], None
         console=console, disable=not console.is_terminal,
     )  # fmt: skip
     task = bar.add_task("starting", total=1.0, rate=0.0, loss=float("nan"), validation="-")
-    began, last_line = time.monotonic(), time.monotonic()
+    last_line = time.monotonic()
+    began: tuple[float, float] | None = None  # when, and how much was done: a run that goes on begins far along
 
     def show(progress: TrainingProgress) -> None:
-        nonlocal last_line
+        nonlocal last_line, began
         validation = "-" if progress.validation is None else f"{100 * progress.validation:.1f} %"
         bar.update(
             task, completed=progress.done, description=progress.stage, rate=progress.rate, loss=progress.loss,
             validation=validation,
         )  # fmt: skip
         now = time.monotonic()
+        if began is None:
+            began = now, progress.done
         if not console.is_terminal and now - last_line > LINE_EVERY:
             last_line = now
-            left = (now - began) * (1 / max(progress.done, 1e-6) - 1)
+            left = (now - began[0]) * (1 - progress.done) / max(progress.done - began[1], 1e-6)
             console.print(
                 f"{100 * progress.done:3.0f} %  {progress.stage} step {progress.step}  {progress.rate:.1f} episodes/s  "
                 f"loss {progress.loss:.3f}  val {validation}  {left:.0f} s left"

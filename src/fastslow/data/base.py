@@ -72,6 +72,23 @@ class ClassImages:
         keep = new_label[self.labels] >= 0
         return ClassImages(self.images[keep], new_label[self.labels[keep]], tuple(self.class_names[c] for c in classes))
 
+    def at_most(self, number: int, drawings: int) -> ClassImages:
+        """About `number` of the images: classes from the first on, whole where they have no more than `drawings`.
+
+        Args:
+            number: of images that are wanted; where there are fewer, all are kept.
+            drawings: of a class, the most that are kept while there are more classes than that leaves room for.
+        """
+        if len(self.labels) <= number:
+            return self
+        drawings = max(drawings, number // self.num_classes)
+        place = torch.empty_like(self.labels)  # of each image within its class
+        order = self.labels.argsort(stable=True)
+        counts = self.labels.bincount(minlength=self.num_classes)
+        place[order] = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[self.labels[order]]
+        first = ClassImages(self.images[place < drawings], self.labels[place < drawings], self.class_names)
+        return first.select(range(min(self.num_classes, max(1, number // drawings))))
+
     def with_rotations(self) -> ClassImages:
         """Four times the classes: each one again, turned by 90, 180 and 270 degrees."""
         turned = [torch.rot90(self.images, k, (1, 2)) for k in range(4)]

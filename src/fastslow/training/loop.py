@@ -19,6 +19,7 @@ from torch import nn
 from fastslow.config import parse
 from fastslow.errors import InputError, shown, shown_reason
 from fastslow.training import distributed
+from fastslow.training.allocator import keep_freed_memory
 from fastslow.training.checkpoint import fill_model, fill_optimizer, is_finite
 from fastslow.training.interruption import Abandoned, Interrupted, Stop
 from fastslow.training.run import Run, Schema
@@ -138,6 +139,7 @@ def train(
         ValueError: if the checkpoint is of another model, or the loss is no longer finite; the last checkpoint is
             then the one before.
     """
+    keep_freed_memory()
     loop = _Loop(model, stages, length, run, stop or Stop(), habits)
     loop.about, loop.on_step = about or {}, on_step
     loop.save() if state is None else loop.load_state_dict(state)
