@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Mapping
 from importlib import import_module
 from itertools import islice
 from types import ModuleType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from fastslow.errors import InputError
 from fastslow.studies.jobs import Job, Outcome
@@ -20,6 +20,7 @@ _ALL = 2**31
 H = TypeVar("H")
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs jobs, here or elsewhere."""
 
@@ -95,7 +96,7 @@ class WorkerEngine(ABC, Generic[H]):
         """How one ended."""
 
     @abstractmethod
-    def close(self, handles: Collection[H]) -> None:
+    def close(self, running: Mapping[H, Job]) -> None:
         """Stops those that have not ended, within `GRACE_SECONDS`, and lets go of the workers."""
 
 

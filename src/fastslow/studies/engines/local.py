@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -67,16 +68,17 @@ class LocalEngine(WorkerEngine[_Worker]):
             outcome = outcome._replace(reason=f"its process ended with code {handle.process.exitcode}")
         return outcome._replace(reason=f"{outcome.reason} ({said})") if outcome.reason and said else outcome
 
-    def close(self, handles: Collection[_Worker]) -> None:
+    def close(self, running: Mapping[_Worker, Job]) -> None:
         """See `WorkerEngine.close`."""
-        for worker in handles:
+        for worker in running:
             worker.process.terminate()
         deadline = time.monotonic() + GRACE_SECONDS
-        for worker in handles:
+        for worker, job in running.items():
             worker.process.join(max(0.0, deadline - time.monotonic()))
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
+            _tidied(_log(job))
 
 
 def _answer(job: Job, pipe: Connection, log: Path) -> None:
@@ -94,6 +96,7 @@ def _interrupts_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # as it begins it lets interrupts through again; the first process would begin it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+import socket
+from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastslow.errors import InputError, shown, shown_reason
 from fastslow.studies.engines.base import GRACE_SECONDS, POLL_SECONDS, WorkerEngine, extra_package
@@ -12,6 +14,7 @@ from fastslow.studies.jobs import Job, Outcome, work
 
 #: How often Ray runs a cell again whose worker, or whose worker's machine, was lost.
 RETRIES = 3
+_CONNECT_SECONDS = 10.0
 
 
 class RayEngine(WorkerEngine[Any]):
@@ -54,12 +57,12 @@ class RayEngine(WorkerEngine[Any]):
             return Outcome(job.cell, reason=f"Ray lost it: {shown_reason(error)}")
         return outcome
 
-    def close(self, handles: Collection[Any]) -> None:
+    def close(self, running: Mapping[Any, Job]) -> None:
         """See `WorkerEngine.close`."""
-        for handle in handles:
+        for handle in running:
             self._ray.cancel(handle)
-        if handles:
-            self._ray.wait(list(handles), num_returns=len(handles), timeout=GRACE_SECONDS)
+        if running:
+            self._ray.wait(list(running), num_returns=len(running), timeout=GRACE_SECONDS)
         if self._is_ours:
             self._ray.shutdown()
             self._is_ours = False
@@ -69,12 +72,27 @@ class RayEngine(WorkerEngine[Any]):
             return
         own = {"num_cpus": self.workers, "include_dashboard": False} if self.address is None else {}
         try:
+            _refuse_silence(self.address)
             self._ray.init(
                 address=self.address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
             )  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"got address={shown(self.address)}, where no Ray cluster can be had ({shown_reason(error)}); start "
                 "one with `ray start --head` and give the address that it says"
             ) from error
         self._is_ours = True
+
+
+def _refuse_silence(address: str | None) -> None:
+    """Refuses an address where nobody listens; Ray would try it for minutes.
+
+    Raises:
+        OSError: if so.
+        ValueError: if it is no address.
+    """
+    if address not in (None, "auto", "local"):
+        where = urlsplit(address if "//" in address else f"//{address}")
+        if where.hostname is None or where.port is None:
+            raise ValueError("neither host:port nor auto")
+        socket.create_connection((where.hostname, where.port), timeout=_CONNECT_SECONDS).close()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from fastslow.errors import InputError, shown_reason
+from fastslow.errors import InputError, shown, shown_reason
 from fastslow.studies.engines.base import GRACE_SECONDS, POLL_SECONDS, WorkerEngine, extra_package
 from fastslow.studies.jobs import Job, Outcome, work
 
@@ -61,7 +61,8 @@ class SlurmEngine(WorkerEngine[Any]):
             self._executor: Any = self._submitit.AutoExecutor(folder=Path(folder).absolute(), cluster=cluster)
             self._executor.update_parameters(**asked)
         except (NameError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"Slurm cannot be used: {shown_reason(error)}") from error
+            said = str(error).partition("\n")[0]  # which names the right options
+            raise InputError(f"got slurm={shown(dict(options or {}))}; Slurm cannot be used so: {said}") from error
 
     def begin(self, job: Job) -> Any:  # noqa: ANN401 - a job of submitit
         """See `WorkerEngine.begin`."""
@@ -86,10 +87,10 @@ class SlurmEngine(WorkerEngine[Any]):
             return Outcome(job.cell, reason=f"its Slurm job was lost (see {handle.paths.stderr})", again=True)
         return outcome
 
-    def close(self, handles: Collection[Any]) -> None:
+    def close(self, running: Mapping[Any, Job]) -> None:
         """See `WorkerEngine.close`."""
-        for handle in handles:
+        for handle in running:
             handle.cancel(check=False)
         deadline = time.monotonic() + GRACE_SECONDS
-        while time.monotonic() < deadline and not all(handle.done(force_check=True) for handle in handles):
+        while time.monotonic() < deadline and not all(handle.done(force_check=True) for handle in running):
             time.sleep(POLL_SECONDS)
