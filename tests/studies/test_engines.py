@@ -25,6 +25,8 @@ from fastslow.studies.rounds import TRIES
 from studies.fake_study import FakeStudy
 from studies.hard_study import HardStudy
 
+no_windows = pytest.mark.skipif(sys.platform == "win32", reason="signals to other processes are of Unix")
+
 
 @pytest.fixture
 def hard(tmp_path):
@@ -36,6 +38,7 @@ def rows(page):
     return [tuple(row) for row in page.tables[0].rows]
 
 
+@no_windows
 def test_a_killed_worker_costs_no_finished_cell_and_its_own_is_run_again(hard, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     study, ends = hard("killed", "plain", "other"), []
@@ -51,6 +54,7 @@ def test_a_killed_worker_costs_no_finished_cell_and_its_own_is_run_again(hard, t
     assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file() and path.suffix != ".json"]
 
 
+@no_windows
 def test_what_always_kills_its_worker_or_fails_is_left_out_and_the_others_are_run(hard, tmp_path):
     study = hard("always killed", "faulty", "plain")
     page = reproduce(study, results=tmp_path / "results", budget="cpu", engine=LocalEngine(2))
@@ -92,7 +96,7 @@ def awaited(condition):
     return found
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to another process there")
+@no_windows
 def test_ctrl_c_stops_all_workers_in_one_line_and_the_same_command_goes_on(hard, tmp_path):
     study = hard()
     process = begun(study, tmp_path)

@@ -25,6 +25,8 @@ T = TypeVar("T")
 class Study(Protocol):
     """Cells, and what to make of their results. Nothing else is to be written for a study to be reproduced.
 
+    Engines hand it to other processes by pickle: it keeps nothing from one cell to the next but in their folders.
+
     Attributes:
         name: as in `STUDIES`.
     """
