@@ -40,7 +40,7 @@ def reproduce(
         engine: here, one cell after another; local, in processes of one thread; ray and slurm, on a cluster (extras).
         workers: cells at once with --engine local (each core one if not given), ray or slurm (all if not given).
         address: of a running Ray cluster, host:port or auto; one of this machine alone if not given.
-        slurm: what to ask of Slurm for each cell, as --slurm.partition long --slurm.time 120 (minutes).
+        slurm: what to ask of Slurm for each cell, as --slurm.partition long --slurm.time 120 (minutes, else 240).
         out: .html, .md or .tex file to write the page to; printed as Markdown if not given.
     """
     from fastslow.files import refuse_unwritable

@@ -87,6 +87,7 @@ def _answer(job: Job, pipe: Connection, log: Path) -> None:
     with log.open("ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped, it clears up; training writes a checkpoint
     pipe.send(work(job))
 
 
