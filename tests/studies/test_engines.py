@@ -232,9 +232,14 @@ def test_submitit_runs_the_cells_and_again_those_of_lost_jobs(hard, tmp_path, mo
     assert list(page.failed.values()) == ["RuntimeError: a fault of the method"]
 
 
-def test_options_that_slurm_does_not_know_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"colour": "red"}, r"got slurm=\{'colour': 'red'\}; Slurm cannot be used so: .*'colour'.* partition"),
+        ({"time": "1:00:00"}, "got slurm.time='1:00:00'; give a whole number of minutes"),
+    ],
+)
+def test_options_that_slurm_does_not_know_are_refused(options, message, tmp_path):
     pytest.importorskip("submitit", reason="the extra slurm is not installed")
-    with pytest.raises(
-        InputError, match=r"got slurm=\{'colour': 'red'\}; Slurm cannot be used so: .*'colour'.* partition"
-    ):
-        SlurmEngine(tmp_path, options={"colour": "red"}, cluster="local")
+    with pytest.raises(InputError, match=message):
+        SlurmEngine(tmp_path, options=options, cluster="local")

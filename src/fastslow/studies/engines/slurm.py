@@ -56,6 +56,9 @@ class SlurmEngine(WorkerEngine[Any]):
     ) -> None:
         super().__init__(workers)
         self._submitit: Any = extra_package("submitit", "slurm")
+        minutes = (options or {}).get("time", DEFAULTS["time"])
+        if type(minutes) is not int or minutes < 1:
+            raise InputError(f"got slurm.time={shown(minutes)}; give a whole number of minutes, at least 1")
         asked = {f"slurm_{name}": value for name, value in {**DEFAULTS, **(options or {})}.items()}
         try:
             self._executor: Any = self._submitit.AutoExecutor(folder=Path(folder).absolute(), cluster=cluster)
