@@ -65,6 +65,9 @@ def test_parts_count_from_one():
         (["fake", "--out", "in-the-way/page.md"], "in-the-way"),
         (["fake", "--results", "in-the-way"], "in-the-way"),
         (["fake", "--budget", "endless"], "endless"),
+        (["fake", "--workers", "2"], "got workers for engine here"),
+        (["fake", "--engine", "local", "--slurm.time", "9"], "got slurm for engine local; it is for slurm"),
+        (["fake", "--cell", "fke"], "got cell='fke'; study fake has no such cell with --budget quick"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(arguments, message, tmp_path, capsys):

@@ -5,19 +5,27 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+
+from fastslow.cli.cells import WantedCells
+from fastslow.studies.engines import EngineName
+
+if TYPE_CHECKING:
+    from fastslow.studies.base import CellProgress, Page
 
 
 def reproduce(
     study: str,
     *,
-    methods: str = "",
-    cells: str = "",
-    seeds: int | None = None,
-    data: str | None = None,
+    wanted: Annotated[WantedCells | None, cyclopts.Parameter(name="*")] = None,
+    cell: str | None = None,
     part: str = "1/1",
-    results: Path = Path("results"),
-    budget: Literal["quick", "cpu", "paper"] = "quick",
+    engine: EngineName = "here",
+    workers: int | None = None,
+    address: str | None = None,
+    slurm: dict[str, str] | None = None,
     out: Path | None = None,
 ) -> None:
     """Run the cells of a study that have no result yet, and show all results as a page.
@@ -26,33 +34,55 @@ def reproduce(
 
     Args:
         study: its name.
-        methods: names separated by commas, to run and show these alone.
-        cells: tasks separated by commas, such as 5w1s,20w1s, likewise.
-        seeds: how many, likewise; all of the budget's if not given.
-        data: to run on, in place of the budget's own: glyphs, omniglot, ...
+        wanted: which cells.
+        cell: one cell alone, by its key, as `fastslow study lines` names it.
         part: 1/2 and 2/2 are the halves of the cells, for two machines.
-        results: folder of result files, one per cell.
-        budget: which cells: quick, for minutes; cpu, for a night on two cores; paper, as the paper did.
+        engine: here, one cell after another; local, in processes of one thread; ray and slurm, on a cluster (extras).
+        workers: cells at once with --engine local (each core one if not given), ray or slurm (all if not given).
+        address: of a running Ray cluster, host:port or auto; one of this machine alone if not given.
+        slurm: what to ask of Slurm for each cell, as --slurm.partition long --slurm.time 120 (minutes, else 240).
         out: .html, .md or .tex file to write the page to; printed as Markdown if not given.
     """
-    from fastslow.errors import InputError
-    from fastslow.files import refuse_unwritable, write_atomically
+    from fastslow.files import refuse_unwritable
     from fastslow.studies import load_study
 
+    wanted = wanted or WantedCells()
     index = read_part(part)
     found = load_study(study)
     if out is not None:
         _refuse_other_endings(out)
         refuse_unwritable(out)
-    refuse_unwritable(results / "result.json")
+    refuse_unwritable(wanted.results / "result.json")
 
-    from fastslow.studies import base
+    from fastslow.config import read_value
+    from fastslow.studies.base import reproduce as run
+    from fastslow.studies.engines import load_engine
 
-    def show(progress: base.CellProgress) -> None:
-        print(f"{progress.done + 1} of {progress.total}: {progress.cell.key}", file=sys.stderr)
+    asked = {name: read_value(text) for name, text in (slurm or {}).items()}
+    where = load_engine(engine, results=wanted.results, workers=workers, address=address, slurm=asked)
+    page = run(
+        found, results=wanted.results, budget=wanted.budget, part=index, selection=wanted.selection(cell), engine=where,
+        on_progress=_say_begun, on_end=None if engine == "here" else _say_ended,
+    )  # fmt: skip
+    _show(page, out)
 
-    selection = base.Selection(_names(methods), _names(cells), seeds, data)
-    page = base.reproduce(found, results=results, budget=budget, part=index, selection=selection, on_progress=show)
+
+def _say_begun(progress: CellProgress) -> None:
+    print(f"{progress.done + 1} of {progress.total}: {progress.cell.key}", file=sys.stderr)
+
+
+def _say_ended(progress: CellProgress) -> None:
+    text = f"{progress.done} of {progress.total} done"
+    if progress.reason:
+        then = "it is tried again after the others" if progress.again else "it is left out"
+        text += f"; {progress.cell.key}: {progress.reason}; {then}"
+    print(text, file=sys.stderr)
+
+
+def _show(page: Page, out: Path | None) -> None:
+    from fastslow.errors import InputError
+    from fastslow.files import write_atomically
+
     if page.missing:
         print(f"{len(page.missing)} cells still to be run, such as {page.missing[0]}", file=sys.stderr)
     if out is None:
@@ -85,8 +115,3 @@ def _refuse_other_endings(out: Path) -> None:
 
     if out.suffix not in (".html", ".md", ".tex"):
         raise InputError(f"got {out}; give a file whose name ends in .html, .md or .tex")
-
-
-def _names(text: str) -> list[str]:
-    """Names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from fastslow.claims import Claim, InUseError
 from fastslow.errors import InputError, shown
-from fastslow.protocol.result import Cell, Result, read_result, write_result
+from fastslow.protocol.result import Cell, Result, read_result
+from fastslow.studies.engines.base import Engine, Here
+from fastslow.studies.jobs import Job
 from fastslow.studies.page import Figure, Page, Table
+from fastslow.studies.rounds import CellProgress, run_in_rounds
 
-__all__ = ["Budget", "CellProgress", "Figure", "Page", "Study", "Table", "part_of", "reproduce"]
+__all__ = ["Budget", "CellProgress", "Figure", "Page", "Study", "Table", "missing_cells", "part_of", "reproduce"]
 
 #: How much a study may cost: minutes; what two cores do in a night; what the paper did.
 Budget = Literal["quick", "cpu", "paper"]
@@ -22,6 +24,8 @@ T = TypeVar("T")
 @runtime_checkable
 class Study(Protocol):
     """Cells, and what to make of their results. Nothing else is to be written for a study to be reproduced.
+
+    Engines hand it to other processes by pickle: it keeps nothing from one cell to the next but in their folders.
 
     Attributes:
         name: as in `STUDIES`.
@@ -63,12 +67,14 @@ class Selection(NamedTuple):
         tasks: such as "5w1s", with or without the shots: a model is measured at all shots of its ways; all if empty.
         seeds: as many, from 0 on; all if None.
         data: see `Study.cells`.
+        key: of the one cell that is wanted; all if None.
     """
 
     methods: Sequence[str] = ()
     tasks: Sequence[str] = ()
     seeds: int | None = None
     data: str | None = None
+    key: str | None = None
 
     def of(self, study: Study, budget: Budget) -> list[Cell]:
         """The cells of a study and budget that are wanted.
@@ -78,6 +84,11 @@ class Selection(NamedTuple):
         """
         cells = study.cells(budget, self.data)
         found = [cell for cell in cells if self._keeps(cell)]
+        if not found and self.key is not None:
+            raise InputError(
+                f"got cell={shown(self.key)}; study {study.name} has no such cell with --budget {budget}, or other "
+                f"options leave it out: `fastslow study lines {study.name}` says the right ones"
+            )
         if not found:
             methods = dict.fromkeys(name for cell in cells for name in _names(cell))
             raise InputError(
@@ -93,6 +104,7 @@ class Selection(NamedTuple):
             (not self.methods or bool(_names(cell) & set(self.methods)))
             and (not ways or str(cell.options.get("task")).partition("w")[0] in ways)
             and (self.seeds is None or cell.seed < self.seeds)
+            and self.key in (None, cell.key)
         )
 
 
@@ -102,20 +114,6 @@ def _names(cell: Cell) -> set[str]:
 
 #: Every cell.
 ALL = Selection()
-
-
-class CellProgress(NamedTuple):
-    """Where `reproduce` is.
-
-    Attributes:
-        cell: looked at now: run, unless it has its result or is run by another process.
-        done: cells of the part looked at before it.
-        total: cells of the part.
-    """
-
-    cell: Cell
-    done: int
-    total: int
 
 
 def part_of(items: Sequence[T], part: tuple[int, int]) -> list[T]:
@@ -141,7 +139,9 @@ def reproduce(
     budget: Budget,
     part: tuple[int, int] = (0, 1),
     selection: Selection = ALL,
+    engine: Engine | None = None,
     on_progress: Callable[[CellProgress], None] | None = None,
+    on_end: Callable[[CellProgress], None] | None = None,
 ) -> Page:
     """Runs the cells that have no result yet, and shows all results there are.
 
@@ -155,30 +155,24 @@ def reproduce(
         budget: which cells.
         part: i of n, from 0: which of them to run here. The page shows the results of all parts.
         selection: which of them to run and show.
+        engine: runs the cells; one after another in this process if None.
         on_progress: called as each cell of the part is begun.
+        on_end: called as a try at one has ended.
 
     Returns:
         The page, with the cells still missing named on it; a cell that cannot be run is left out, and the others run.
 
     Raises:
         ValueError: if there is no such part, a result file cannot be read or is of another cell (before any work),
-            or there is no result to show.
+            there are no workers to be had, or there is no result to show.
         Interrupted: if the user stops it; the same call goes on.
     """
     folder = Path(results)
-    cells = selection.of(study, budget)
-    if len({cell.key for cell in cells}) < len(cells):
-        raise ValueError(f"study {study.name} has two cells of one key: they differ in nothing that a cell holds")
+    cells = _cells(study, budget, selection)
     here = part_of(cells, part)
     _read(cells, folder)  # refuses a damaged file before the work
-    failed = {}
-    for done, cell in enumerate(here):
-        if on_progress is not None:
-            on_progress(CellProgress(cell, done, len(here)))
-        try:
-            _run_if_missing(study, cell, folder)
-        except InputError as error:
-            failed[cell.key] = str(error)
+    jobs = [Job(study, cell, folder) for cell in here]
+    failed = run_in_rounds(jobs, engine or Here(), on_progress, on_end)
     found = _read(cells, folder)
     if not found and failed:
         raise InputError("; ".join(f"{key} could not be run: {reason}" for key, reason in failed.items()))
@@ -188,32 +182,35 @@ def reproduce(
     return dataclasses.replace(study.page(list(found.values())), missing=missing, failed=failed)
 
 
-def _file(folder: Path, cell: Cell) -> Path:
-    return folder / f"{cell.key}.json"
+def missing_cells(study: Study, *, results: str | Path, budget: Budget, selection: Selection = ALL) -> list[Cell]:
+    """The cells that `reproduce` would run, in order.
+
+    Args:
+        study: that they are of.
+        results: folder of results.
+        budget: which cells.
+        selection: which of them.
+
+    Raises:
+        ValueError: if there are no such cells, or a result file cannot be read or is of another cell.
+    """
+    cells = _cells(study, budget, selection)
+    found = _read(cells, Path(results))
+    return [cell for cell in cells if cell.key not in found]
 
 
-def _run_if_missing(study: Study, cell: Cell, folder: Path) -> None:
-    file = _file(folder, cell)
-    if file.exists():
-        return
-    try:
-        claim = Claim(folder / "claims" / cell.key)
-    except InUseError:
-        return  # another process runs it
-    with claim:
-        if file.exists():
-            return  # another process finished it before the claim was ours
-        result = study.run(cell, folder / "runs" / cell.key)
-        if result.cell.key != cell.key:
-            raise ValueError(f"study {study.name} gave a result of {result.cell.key} for {cell.key}")
-        write_result(file, result)
+def _cells(study: Study, budget: Budget, selection: Selection) -> list[Cell]:
+    cells = selection.of(study, budget)
+    if len({cell.key for cell in cells}) < len(cells):
+        raise ValueError(f"study {study.name} has two cells of one key: they differ in nothing that a cell holds")
+    return cells
 
 
 def _read(cells: Sequence[Cell], folder: Path) -> dict[str, Result]:
     """The results there are, by their cell's key, in the order of the cells."""
     found = {}
     for cell in cells:
-        file = _file(folder, cell)
+        file = folder / f"{cell.key}.json"
         if file.exists():
             found[cell.key] = read_result(file)
             if found[cell.key].cell.key != cell.key:
