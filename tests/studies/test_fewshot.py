@@ -214,7 +214,9 @@ def test_a_run_that_started_from_an_encoder_resumes_without_it(options, tmp_path
 def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options, tiny_model, tmp_path):
     run(options(method="protonet", steps=10, name="encoder"), tmp_path)
     changes = {"encoder": str(tmp_path / "encoder"), "model": tiny_model | {"views": True}, "shares": [0, 1, 0]}
-    result = run(options(**changes, name="views"), tmp_path)
+    said = []
+    result = run(options(**changes, name="views"), tmp_path, say=said.append)
+    assert said == ["800 images are embedded in 8 views, to find their axes"]
     assert result.provenance.protocol["views"] == 8
     assert set(result.numbers) == {"accuracy", "fast_path_off", "protonet", "protonet_one_view"}
     encoder = load_model(tmp_path / "views").method.encoder
@@ -223,7 +225,7 @@ def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options,
     )
     assert encoder.mean.abs().max() > 0
     # What is joined is not trained on: another run, of other tasks, has the same views.
-    run(options(**changes | {"name": "others", "method": "protonet"}), tmp_path)
+    run(options(**changes | {"name": "others", "method": "protonet"}), tmp_path, say=said.append)
     assert torch.equal(load_model(tmp_path / "others").method.encoder.axes, encoder.axes)
 
 

@@ -53,7 +53,7 @@ def run_fewshot(
         resume: go on from the checkpoint.
         episodes: test episodes.
         on_progress: called after each step.
-        say: called with what is done otherwise for want of data, in words.
+        say: called with what is done otherwise for want of data, and before silent work of minutes, in words.
         sizes: see `Sizes`.
 
     Returns:
@@ -75,7 +75,7 @@ def run_fewshot(
             training = build_training(config, data, sizes)
             refuse_unreadable(training.method)
             if record is None:
-                record = begin_record(config, data, training.method)
+                record = begin_record(config, data, training.method, say)
             else:
                 record.refuse_other(data.checksum, len(training.stages))
             if run is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -128,8 +128,10 @@ def seeded_method(config: ModelConfig, seed: int) -> Method[Any]:
         return build_method(config).to(torch.float32)
 
 
-def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any]) -> Record:
+def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], say: Callable[[str], object]) -> Record:
     """The record of a run that begins; the method takes the encoder that the options name to start from.
+
+    Work of minutes is said before it is begun.
 
     Raises:
         ValueError: if there is none, or it has other sizes.
@@ -140,6 +142,7 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any]) 
     model = load_model(config.encoder)
     _take_over(method.encoder, model.method.encoder)
     if isinstance(method.encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
+        say(f"{len(data.trained.images)} images are embedded in {method.encoder.num_views} views, to find their axes")
         method.encoder.fit(data.trained.images)
     return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
 
