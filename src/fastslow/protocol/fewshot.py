@@ -169,6 +169,7 @@ def evaluate_model(
     method: str | None = None,
     same_alphabet: bool = False,
     wrong_labels: float = 0.0,
+    features: dict[object, Tensor] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Accuracy of a model and, beside it, of its fast path off and of prototypes in its encoder's features.
@@ -188,6 +189,7 @@ def evaluate_model(
         method: name in `METHODS` of a method to measure in place of the model's, built around the model's encoder.
         same_alphabet: whether the classes of an episode are all of one alphabet, see `alphabets`.
         wrong_labels: share of each support set's labels that are wrong, see `wrong_labels` in `protocol.hardness`.
+        features: an empty one, to be given again where the same model is measured on the same part: then made once.
         on_progress: called with the number of episodes done of the first number.
 
     Returns:
@@ -205,7 +207,7 @@ def evaluate_model(
     hardness = hardness_of(held_out.class_names, same_alphabet=same_alphabet, wrong_labels=wrong_labels)
     harder = hardness.facts(n_way, n_shot)  # refused now, not when all images are embedded
     options = {"n_way": n_way, "n_shot": n_shot, "queries": queries, "episodes": episodes, "seed": seed}
-    bench = _Bench(held_out, {**options, "hardness": hardness})
+    bench = _Bench(held_out, {**options, "hardness": hardness}, {} if features is None else features)
     count = functools.partial(
         usage, needed=n_shot + queries, num_classes=held_out.num_classes, groups=hardness.groups, n_way=n_way
     )
@@ -227,9 +229,8 @@ def evaluate_model(
 class _Bench:
     """The images measured on: their features, made once for all methods that embed alike, and the episodes."""
 
-    def __init__(self, images: ClassImages, options: dict[str, Any]) -> None:
-        self.images, self.options = images, options
-        self._features: dict[object, Tensor] = {}
+    def __init__(self, images: ClassImages, options: dict[str, Any], features: dict[object, Tensor]) -> None:
+        self.images, self.options, self._features = images, options, features
 
     def accuracy(
         self, method: Method[Any], keep: Tensor | None = None, *, on_progress: Callable[[int], None] | None = None
