@@ -98,6 +98,9 @@ def test_the_page_has_a_table_for_each_harder_test_that_was_measured():
     assert list(tables) == ["Wrong labels in the support set", "Same alphabet", "MNIST digits"]
     five_way = table1_page(harder).tables[1]
     assert five_way.title.endswith("5-way 5-shot, test classes, %: mean ± standard error (seeds) of 300 episodes")
+    gated = {f"write_gate, {wrong_labels_name(0.4)}": Interval(0.5, 0.01, 300)}
+    with_gate = dataclasses.replace(harder[0], numbers={**harder[0].numbers, **gated})
+    assert table1_page([with_gate]).tables[1].rows[1] == ["nmn, write gate", "-", "-", "-", "50.00 (1)"]
     assert five_way.rows == [[row, "81.00 ± 1.00 (2)", "-", "-", "-"] for row in ("nmn", "protonet")]
     assert "419 classes, none of them trained on" in tables["Same alphabet"].title
     assert tables["Same alphabet"].rows == [["protonet", "70.00 ± 0.00 (2)"]]

@@ -75,11 +75,17 @@ def _harder(results: Sequence[Result]) -> list[Table]:
 
 
 def _table(title: str, columns: Mapping[str, str], results: Sequence[Result]) -> Table:
-    """Accuracies by column, of the rows that have any of them; the title says of how many episodes."""
-    numbers = [f"accuracy, {name}" for name in columns.values()]
+    """Accuracies by column, of the rows that have any of them; the title says of how many episodes.
+
+    A row whose model was also measured with the write gate on has one more, of the same weights.
+    """
     rows = []
-    for name, row in _by_name([r for r in results if r.numbers.keys() & set(numbers)]).items():
-        rows.append([name, *(mean_over_seeds([r.numbers[n] for r in row if n in r.numbers]) for n in numbers)])
+    for name, row in _by_name(results).items():
+        for shown, first in ((name, "accuracy"), (f"{name}, write gate", "write_gate")):
+            numbers = [f"{first}, {column}" for column in columns.values()]
+            if any(number in result.numbers for result in row for number in numbers):
+                rows.append([shown, *(mean_over_seeds([r.numbers[n] for r in row if n in r.numbers]) for n in numbers)])
+    numbers = [f"accuracy, {column}" for column in columns.values()]
     counts = sorted({r.numbers[n].count for r in results for n in numbers if n in r.numbers})
     episodes = " or ".join(map(str, counts))
     return Table(f"{title}, %: mean ± standard error (seeds) of {episodes} episodes", ["method", *columns], rows)
