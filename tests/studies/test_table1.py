@@ -25,6 +25,11 @@ def test_every_method_has_its_row_and_every_row_of_the_paper_is_one():
     assert set(PAPER) <= set(ROWS)
 
 
+def test_rows_with_fewer_episodes_have_enough_of_them_for_an_interval():
+    assert set(table1.FEWER) <= set(ROWS)
+    assert all(plan.hard_episodes // fewer >= 2 for plan in PLANS.values() for fewer in table1.FEWER.values())
+
+
 @pytest.mark.parametrize("budget", PLANS)
 def test_all_runs_of_a_budget_are_of_one_length_and_no_two_have_one_key(budget):
     cells = STUDY.cells(budget)
