@@ -39,8 +39,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "fastslow-paper": {"method": "fastslow", "preset": "paper"},
     "fastslow": {"method": "fastslow"},
 }
-#: Rows of which all but the usual 1-shot measurement have so many times fewer episodes: fine-tuning on one 20-way 5-shot
-#: task takes six seconds.
+#: Rows of which all but the usual 1-shot measurement have so many times fewer episodes: fine-tuning on one 20-way
+#: 5-shot task takes six seconds.
 FEWER = {"nmn": 10}
 #: Methods whose memory has a slot for each example.
 _ONE_SLOT_EACH = ("fastslow", "nmn")
