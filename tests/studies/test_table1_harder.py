@@ -27,6 +27,7 @@ NAMES = (
     *ALPHABETS,
     "images_evaluation/X/character01",
 )
+EDGE = int(TINY_MODEL["image_size"])
 WRONG = [wrong_labels_name(share) for share in (0.1, 0.2, 0.3, 0.4)]
 DIGITS = [digits_name(shot) for shot in (1, 5, 10)]
 
@@ -34,7 +35,7 @@ DIGITS = [digits_name(shot) for shot in (1, 5, 10)]
 def drawings(names, each):
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(len(names)).repeat_interleave(each)
-    images = torch.randint(0, 156, (len(names), 28, 28), generator=generator)[labels]
+    images = torch.randint(0, 156, (len(names), EDGE, EDGE), generator=generator)[labels]
     noise = torch.randint(0, 100, images.shape, generator=generator)
     return ClassImages((images + noise).to(torch.uint8), labels, names)
 
