@@ -135,13 +135,13 @@ def test_sets_fill_the_slots_written_longest_ago(earlier):
 def test_each_example_is_answered_as_if_alone_and_looking_changes_nothing():
     memory, features = make()
     state = stored(memory, features[:, :2], memory.initial_state(2))
-    before = [part.clone() for part in state]
+    before = [part.clone() for part in state[:2]]
     together = memory.look(features, state)
     for n in range(4):
         alone = memory.look(features[:, n : n + 1], state)
         for part, single in zip(together, alone, strict=True):
             assert_close(part[:, n : n + 1], single)
-    assert all(torch.equal(*pair) for pair in zip(before, state, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(before, state[:2], strict=True))
 
 
 def test_tasks_do_not_touch():
@@ -149,7 +149,7 @@ def test_tasks_do_not_touch():
     state = one_by_one(memory, features, memory.initial_state(2))
     for b in range(2):
         alone = one_by_one(memory, features[b : b + 1], memory.initial_state(1))
-        for part, single in zip(state, alone, strict=True):
+        for part, single in zip(state[:2], alone[:2], strict=True):
             assert_close(part[b : b + 1], single)
 
 
@@ -157,7 +157,7 @@ def test_permuting_the_slots_of_a_memory_in_use_permutes_what_is_stored_and_no_a
     memory, features = make()
     state = one_by_one(memory, features[:, :3], memory.initial_state(2))
     order = [2, 0, 1]
-    permuted = KeyedState(*(part[:, order] for part in state))
+    permuted = KeyedState(*(part[:, order] for part in state[:2]))
     assert_close(memory.look(features, permuted).output, memory.look(features, state).output)
     after, permuted_after = (stored(memory, features[:, 3:], s) for s in (state, permuted))
     assert_close(permuted_after.slots, after.slots[:, order])

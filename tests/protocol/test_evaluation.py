@@ -57,6 +57,14 @@ def test_the_main_number_comes_first_then_the_fast_path_off_and_prototypes():
     }  # fmt: skip
 
 
+def test_the_write_gate_stands_beside_the_default_rule_at_several_shots_alone():
+    given = data((8,) * 10)
+    hard = {"n_shot": 3, "wrong_labels": 0.3}
+    assert list(evaluate(model_of(num_slots=9), given, **hard).numbers)[2] == "write_gate"
+    assert "write_gate" not in evaluate(model_of(num_slots=9, write_gate=True), given, **hard).numbers
+    assert "write_gate" not in evaluate(model_of(num_slots=9, control="true_gradient"), given, **hard).numbers
+
+
 def test_the_figure_of_one_view_is_that_of_the_encoder_without_views():
     plain, views = model_of(method="protonet"), model_of(method="protonet", views=True)
     views.method.encoder.encoder, views.method.encoder.projection = (

@@ -9,11 +9,12 @@ import pytest
 from conftest import SMALL_SIZES, TINY_MODEL
 from fastslow.errors import InputError
 from fastslow.methods.config import METHODS
-from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.protocol.result import Cell, Interval, Provenance, Result, read_result, write_result
 from fastslow.report.figures.accuracy_cost import AccuracyAgainstCost
 from fastslow.studies import fewshot_study, load_study, table1
 from fastslow.studies.base import Study
 from fastslow.studies.table1 import PLANS, ROWS, STUDY
+from fastslow.studies.table1_harder import SAME_ALPHABET, WRONG, digits_name, wrong_labels_name
 from fastslow.studies.table1_page import PAPER, table1_page
 
 
@@ -22,6 +23,11 @@ def test_every_method_has_its_row_and_every_row_of_the_paper_is_one():
     assert isinstance(STUDY, Study)
     assert {row["method"] for row in ROWS.values()} == set(METHODS)
     assert set(PAPER) <= set(ROWS)
+
+
+def test_rows_with_fewer_episodes_have_enough_of_them_for_an_interval():
+    assert set(table1.FEWER) <= set(ROWS)
+    assert all(plan.hard_episodes // fewer >= 2 for plan in PLANS.values() for fewer in table1.FEWER.values())
 
 
 @pytest.mark.parametrize("budget", PLANS)
@@ -34,7 +40,7 @@ def test_all_runs_of_a_budget_are_of_one_length_and_no_two_have_one_key(budget):
 
 
 def test_a_cell_is_trained_measured_at_one_and_five_shots_and_its_cost_taken(few_glyphs, tmp_path, monkeypatch):
-    small = dataclasses.replace(PLANS["quick"], minutes=0.002, episodes=4)
+    small = dataclasses.replace(PLANS["quick"], minutes=0.002, episodes=4, hard_episodes=2)
     monkeypatch.setattr(table1, "PLANS", {"quick": small})
     monkeypatch.setitem(ROWS, "fastslow", {"method": "fastslow", "model": TINY_MODEL})
     run = fewshot_study.run_fewshot
@@ -45,6 +51,10 @@ def test_a_cell_is_trained_measured_at_one_and_five_shots_and_its_cost_taken(few
     assert list(result.numbers)[:2] == ["accuracy", "fast_path_off, 1-shot"]
     assert {"accuracy, 5-shot", "protonet, 5-shot", "learn_ms", "learn_mflop", "model_mib"} <= set(result.numbers)
     assert result.numbers["accuracy, 5-shot"].count == 4
+    assert result.numbers["accuracy, 5-shot, 40% wrong labels"].count == 2
+    assert list(result.provenance.protocol["measurements"]) == ["5-shot", *map(wrong_labels_name, WRONG)]
+    write_result(tmp_path / "result.json", result)
+    assert read_result(tmp_path / "result.json") == result
     assert result.provenance.protocol["needs_autograd"] is False
 
 
@@ -75,6 +85,31 @@ def test_the_page_has_the_papers_numbers_beside_ours_over_seeds():
     assert len(twenty.rows) == 2
     assert [figure.frame()["name"] for figure in page.figures] == [["nmn", "protonet"]] * 2
     assert r"\begin{tabular}" in page.latex()
+
+
+def test_the_page_has_a_table_for_each_harder_test_that_was_measured():
+    wanted = [cell for cell in STUDY.cells("cpu") if cell.options["row"] in ("nmn", "protonet") and cell.seed < 2]
+    usual = [result(cell, 0.9, 3.0) for cell in wanted]
+    facts = {"measurements": {SAME_ALPHABET: {"episodes": 300, "classes_used": 419, "trained_on_classes": 0}}}
+    harder = []
+    for one in usual:
+        numbers = {f"accuracy, {wrong_labels_name(WRONG[0])}": Interval(0.8 + 0.02 * one.cell.seed, 0.01, 300)}
+        if one.cell.options["task"] == "20w1s" and one.cell.method == "protonet":
+            numbers |= {f"accuracy, {SAME_ALPHABET}": Interval(0.7, 0.01, 300)}
+            numbers |= {f"accuracy, {digits_name(10)}": Interval(0.6, 0.01, 300)}
+        provenance = dataclasses.replace(one.provenance, protocol={**one.provenance.protocol, **facts})
+        harder.append(dataclasses.replace(one, numbers={**one.numbers, **numbers}, provenance=provenance))
+    tables = {table.title.split(",")[0]: table for table in table1_page(harder).tables[1:-2]}
+    assert list(tables) == ["Wrong labels in the support set", "Same alphabet", "MNIST digits"]
+    five_way = table1_page(harder).tables[1]
+    assert five_way.title.endswith("5-way 5-shot, test classes, %: mean ± standard error (seeds) of 300 episodes")
+    gated = {f"write_gate, {wrong_labels_name(0.4)}": Interval(0.5, 0.01, 300)}
+    with_gate = dataclasses.replace(harder[0], numbers={**harder[0].numbers, **gated})
+    assert table1_page([with_gate]).tables[1].rows[1] == ["nmn, write gate", "-", "-", "-", "50.00 (1)"]
+    assert five_way.rows == [[row, "81.00 ± 1.00 (2)", "-", "-", "-"] for row in ("nmn", "protonet")]
+    assert "419 classes, none of them trained on" in tables["Same alphabet"].title
+    assert tables["Same alphabet"].rows == [["protonet", "70.00 ± 0.00 (2)"]]
+    assert tables["MNIST digits"].rows == [["protonet", "-", "-", "60.00 ± 0.00 (2)"]]
 
 
 def test_the_picture_needs_points(tmp_path):

@@ -26,6 +26,7 @@ def address(
     sharpness: Float[Tensor, ""] | float = 1.0,
     similarity: Literal["dot", "euclidean"] = "dot",
     empty: Bool[Tensor, "batch slots"] | None = None,
+    gates: Float[Tensor, "batch slots"] | None = None,
 ) -> Float[Tensor, "batch *queries slots"]:
     r"""Says how much each slot answers the query.
 
@@ -38,6 +39,7 @@ def address(
         similarity: "dot" is Eq. 3. "euclidean" is :math:`\mathrm{softmax}(-\tfrac{\beta}{2} \lVert q_t - M[i]
             \rVert^2)`, which is Eq. 3 with a bias of :math:`-\tfrac12 \lVert M[i] \rVert^2` a slot.
         empty: slots that do not answer while any other does, shape (batch, slots); none if None.
+        gates: :math:`g`, positive: slot i answers as much as :math:`g_i` slots like it would; 1 each if None.
 
     Returns:
         :math:`z_t`, shape (batch, slots) or (batch, queries, slots); non-negative, each row sums to 1.
@@ -57,6 +59,8 @@ def address(
     scores = sharpness * scores
     if empty is not None:
         scores = torch.add(scores, empty.unsqueeze(1), alpha=-_LEFT_OUT)
+    if gates is not None:
+        scores = scores + gates.log().unsqueeze(1)
     weights = torch.softmax(scores, dim=-1)
     return weights.squeeze(1) if query.ndim == 2 else weights
 

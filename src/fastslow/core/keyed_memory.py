@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fastslow.core import functional
 from fastslow.core.gated_layer import GatedLayer
+from fastslow.core.write_gate import Shown
 from fastslow.errors import InputError
 
 #: How much of a slot's usage is left after an example: the slot written longest ago is used least.
@@ -25,10 +26,12 @@ class KeyedState(NamedTuple):
     Attributes:
         slots: a row is a key, which is addressed, then a value, which is read; shape (batch, slots, 2 * dim).
         usage: how recently each slot was written, shape (batch, slots); 0 where never.
+        shown: what the slots were shown, where there is a write gate, see `methods.write_gate`; else None.
     """
 
     slots: Tensor
     usage: Tensor
+    shown: Shown | None = None
 
     @property
     def keys(self) -> Tensor:
@@ -130,6 +133,7 @@ class KeyedMemory(nn.Module):
             sharpness=self.log_sharpness.exp(),
             similarity="euclidean",
             empty=state.usage.logical_not(),
+            gates=None if state.shown is None else state.shown.gates,
         )
         read_vector = self.read(weights, values)
         output = self.output_controller(torch.cat([query, read_vector], -1))

@@ -76,6 +76,9 @@ class ModelConfig:
     """Width of the gradient predictors."""
     step_size: float = 0.1
     """Step size alpha of Eq. 10 to start from; learned, one for each controller that learns fast."""
+    write_gate: bool = False
+    """Preset default: whether an example is written only as far as the others agree with its label; see
+    `methods.write_gate`."""
     compose: Literal["literal", "query"] = "literal"
     """Preset paper: what the output and write controllers read; see `LiteralMemory`."""
     fast_controllers: tuple[str, ...] = CONTROLLERS
@@ -104,6 +107,11 @@ class ModelConfig:
             refuse_unknown({"fast_controllers": (name, CONTROLLERS)})
         if self.preset == "default":
             self._refuse_what_the_default_has_not()
+        if self.write_gate and (self.method, self.preset, self.control) != ("fastslow", "default", "none"):
+            raise InputError(
+                f"got write_gate=True with method={self.method!r}, preset={self.preset!r}, control={self.control!r}; "
+                "it is an option of method 'fastslow' in preset 'default' without a control: leave it out"
+            )
 
     def _refuse_what_the_default_has_not(self) -> None:
         if (self.compose, self.fast_controllers) != ("literal", CONTROLLERS):

@@ -11,6 +11,7 @@ from fastslow.methods.controls import RecallGradient, keyed_memory_of, literal_m
 from fastslow.methods.default_rule import FastSlow
 from fastslow.methods.networks import KeyedNetwork, LiteralNetwork
 from fastslow.methods.paper_rule import LiteralFastSlow
+from fastslow.methods.write_gate import GatedFastSlow
 
 
 def build(config: ModelConfig, encoder: ImageEncoder) -> KeyedNetwork | LiteralNetwork | LiteralFastSlow:
@@ -43,7 +44,8 @@ def _default(config: ModelConfig, encoder: ImageEncoder) -> KeyedNetwork:
 
     # The last of three: a seed gives the weights that it gave while every controller had a predictor.
     write_predictor = [predictor() for _ in range(3)][-1]
-    rule = RecallGradient if config.control == "true_gradient" else FastSlow
+    rules = {"true_gradient": RecallGradient}
+    rule = GatedFastSlow if config.write_gate else rules.get(config.control, FastSlow)
     return rule(
         encoder=encoder, memory=plain.memory, decoder=plain.decoder, predictor=write_predictor,
         step_size=config.step_size,

@@ -24,9 +24,11 @@ from fastslow.errors import InputError, refuse_unknown, shown
 from fastslow.methods import build_method
 from fastslow.methods.base import Method
 from fastslow.methods.config import METHODS, refuse_overfull
+from fastslow.methods.default_rule import FastSlow
 from fastslow.methods.files import TrainedModel
 from fastslow.methods.networks import MemoryMethod
 from fastslow.methods.protonet import PrototypicalNetwork
+from fastslow.methods.write_gate import with_write_gate
 from fastslow.protocol.classes import classes_trained_on, usage
 from fastslow.protocol.hardness import Corruption, Hardness, hardness_of
 from fastslow.protocol.result import Interval
@@ -51,9 +53,9 @@ class Evaluation(NamedTuple):
     Attributes:
         numbers: accuracies, shares in [0, 1], with their intervals over episodes: "accuracy" first; then
             "accuracy_new_classes", where the model was trained on some of the classes and enough others are left;
-            "fast_path_off", of the same weights, where there is a fast path; "protonet", in the same encoder's
-            features, where it is not what was measured; "protonet_one_view", likewise, of each image as it is, where
-            the encoder sees several views.
+            "fast_path_off", of the same weights, where there is a fast path; "write_gate", of the same weights with the
+            gate, at several shots; "protonet", in the same encoder's features, where it is not what was measured;
+            "protonet_one_view", likewise, of each image as it is, where the encoder sees several views.
         facts: what the numbers depend on: the episodes, the split, how many classes and images were used and left
             out, and of how many classes training has seen images ("trained_on_classes"; None if not recorded).
     """
@@ -169,6 +171,7 @@ def evaluate_model(
     method: str | None = None,
     same_alphabet: bool = False,
     wrong_labels: float = 0.0,
+    features: dict[object, Tensor] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Accuracy of a model and, beside it, of its fast path off and of prototypes in its encoder's features.
@@ -188,6 +191,7 @@ def evaluate_model(
         method: name in `METHODS` of a method to measure in place of the model's, built around the model's encoder.
         same_alphabet: whether the classes of an episode are all of one alphabet, see `alphabets`.
         wrong_labels: share of each support set's labels that are wrong, see `wrong_labels` in `protocol.hardness`.
+        features: an empty one, to be given again where the same model is measured on the same part: then made once.
         on_progress: called with the number of episodes done of the first number.
 
     Returns:
@@ -205,7 +209,7 @@ def evaluate_model(
     hardness = hardness_of(held_out.class_names, same_alphabet=same_alphabet, wrong_labels=wrong_labels)
     harder = hardness.facts(n_way, n_shot)  # refused now, not when all images are embedded
     options = {"n_way": n_way, "n_shot": n_shot, "queries": queries, "episodes": episodes, "seed": seed}
-    bench = _Bench(held_out, {**options, "hardness": hardness})
+    bench = _Bench(held_out, {**options, "hardness": hardness}, {} if features is None else features)
     count = functools.partial(
         usage, needed=n_shot + queries, num_classes=held_out.num_classes, groups=hardness.groups, n_way=n_way
     )
@@ -213,7 +217,7 @@ def evaluate_model(
         numbers = {"accuracy": bench.accuracy(measured, on_progress=on_progress)}
         if trained and count(held_out.labels[new])["classes_used"] >= n_way:
             numbers["accuracy_new_classes"] = bench.accuracy(measured, new)
-        numbers |= {name: bench.accuracy(beside) for name, beside in _beside(model, measured).items()}
+        numbers |= {name: bench.accuracy(beside) for name, beside in _beside(model, measured, n_shot).items()}
     facts = {
         "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
         "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
@@ -227,9 +231,8 @@ def evaluate_model(
 class _Bench:
     """The images measured on: their features, made once for all methods that embed alike, and the episodes."""
 
-    def __init__(self, images: ClassImages, options: dict[str, Any]) -> None:
-        self.images, self.options = images, options
-        self._features: dict[object, Tensor] = {}
+    def __init__(self, images: ClassImages, options: dict[str, Any], features: dict[object, Tensor]) -> None:
+        self.images, self.options, self._features = images, options, features
 
     def accuracy(
         self, method: Method[Any], keep: Tensor | None = None, *, on_progress: Callable[[int], None] | None = None
@@ -252,11 +255,13 @@ class _Bench:
         return self._features[way]
 
 
-def _beside(model: TrainedModel, measured: Method[Any]) -> dict[str, Method[Any]]:
+def _beside(model: TrainedModel, measured: Method[Any], n_shot: int) -> dict[str, Method[Any]]:
     """What stands beside a method's own number."""
     beside: dict[str, Method[Any]] = {}
     if isinstance(measured, MemoryMethod) and measured.fast_controllers:
         beside["fast_path_off"] = measured.without_fast_path()
+    if type(measured) is FastSlow and n_shot > 1:  # at one it is the same
+        beside["write_gate"] = with_write_gate(measured)
     encoder, ways = measured.encoder, model.config.n_way
     embeds_alike = type(measured).embed is Method.embed  # else its encoder has no features of its own
     if embeds_alike and not isinstance(measured, PrototypicalNetwork):

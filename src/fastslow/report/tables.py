@@ -21,6 +21,7 @@ from fastslow.protocol.result import SHARE, Interval, Result, read_result
 ROW_NAMES = {
     "fastslow": "fast path on",
     "fast_path_off": "fast path off",
+    "write_gate": "write gate on",
     "protonet": "prototypes, same encoder",
     "protonet_one_view": "prototypes, one view of each image",
     "nmn": "plain memory network, fine-tuned",

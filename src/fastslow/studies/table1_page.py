@@ -1,13 +1,23 @@
-"""What the study of Table 1 shows: accuracies beside the paper's, costs, and one against the other."""
+"""What the study of Table 1 shows: accuracies beside the paper's, harder tests, costs, and one against the other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastslow.protocol.result import Interval, Result
 from fastslow.report.figures.accuracy_cost import AccuracyAgainstCost
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.page import Page, Table
+from fastslow.studies.table1_harder import (
+    ALPHABET_WAY,
+    DIGIT_SHOTS,
+    DIGIT_WAY,
+    SAME_ALPHABET,
+    WRONG,
+    WRONG_SHOT,
+    digits_name,
+    wrong_labels_name,
+)
 
 #: The paper's Table 1, percent, by row here and cell: way and shot.
 PAPER: dict[str, dict[str, float]] = {
@@ -25,7 +35,7 @@ _COSTS = {"learn_ms": "ms", "learn_mflop": "MFLOP", "learn_mib": "MiB, peak", "m
 
 def table1_page(results: Sequence[Result]) -> Page:
     """The tables and the picture of results, rows in the order in which they come."""
-    tables = [_accuracies(results), *_costs(results)]
+    tables = [_accuracies(results), *_harder(results), *_costs(results)]
     ways = sorted({_way(result) for result in results})
     figures = [AccuracyAgainstCost(f"{way}-way 1-shot accuracy against the cost of learning a task", points)
                for way in ways if (points := _points(results, way))]  # fmt: skip
@@ -45,6 +55,51 @@ def _accuracies(results: Sequence[Result]) -> Table:
             texts += [mean_over_seeds(measured), "-" if paper is None else f"{paper:.1f}"]
         rows.append([name, *texts])
     return Table("Accuracy on test classes, %: mean ± standard error (seeds)", ["method", *columns], rows)
+
+
+def _harder(results: Sequence[Result]) -> list[Table]:
+    """A table for each harder test that some result has."""
+    tables = []
+    for way in sorted({_way(result) for result in results}):
+        wrong = {f"{share:.0%} wrong": wrong_labels_name(share) for share in WRONG}
+        of_way = [result for result in results if _way(result) == way]
+        tables.append(
+            _table(f"Wrong labels in the support set, {way}-way {WRONG_SHOT}-shot, test classes", wrong, of_way)
+        )
+    alphabet = f"{ALPHABET_WAY}-way 1-shot"
+    tables.append(_table(f"Same alphabet{_seen(results, SAME_ALPHABET)}", {alphabet: SAME_ALPHABET}, results))
+    digits = {f"{DIGIT_WAY}-way {shot}-shot": digits_name(shot) for shot in DIGIT_SHOTS}
+    seen = _seen(results, digits_name(DIGIT_SHOTS[0]))
+    tables.append(_table(f"MNIST digits{seen}, by models for more ways", digits, results))
+    return [table for table in tables if table.rows]
+
+
+def _table(title: str, columns: Mapping[str, str], results: Sequence[Result]) -> Table:
+    """Accuracies by column, of the rows that have any of them; the title says of how many episodes.
+
+    A row whose model was also measured with the write gate on has one more, of the same weights.
+    """
+    rows = []
+    for name, row in _by_name(results).items():
+        for shown, first in ((name, "accuracy"), (f"{name}, write gate", "write_gate")):
+            numbers = [f"{first}, {column}" for column in columns.values()]
+            if any(number in result.numbers for result in row for number in numbers):
+                rows.append([shown, *(mean_over_seeds([r.numbers[n] for r in row if n in r.numbers]) for n in numbers)])
+    numbers = [f"accuracy, {column}" for column in columns.values()]
+    counts = sorted({r.numbers[n].count for r in results for n in numbers if n in r.numbers})
+    episodes = " or ".join(map(str, counts))
+    return Table(f"{title}, %: mean ± standard error (seeds) of {episodes} episodes", ["method", *columns], rows)
+
+
+def _seen(results: Sequence[Result], name: str) -> str:
+    """How many classes a measurement was of, and how many of them training has seen, in words after a comma."""
+    facts = [f for r in results if (f := r.provenance.protocol.get("measurements", {}).get(name)) is not None]
+    number = {None: "an unknown number", 0: "none"}
+    words = {
+        f"{f['classes_used']} classes, {number.get(seen := f['trained_on_classes'], seen)} of them trained on"
+        for f in facts
+    }
+    return f", {' or '.join(sorted(words))}" if words else ""
 
 
 def _costs(results: Sequence[Result]) -> list[Table]:
