@@ -25,6 +25,7 @@ CHANGES = [
     {"device": "cpu"}, {"steps": None, "minutes": 2.5}, {"steps": 61}, {"shares": [0.5, 0.25, 0.25]},
     {"encoder": "runs/x"}, {"fit_weight": 0.5}, {"precision": "auto"}, {"test": False}, {"name": "a name"},
     {"ink": "bright"}, {"crop": True}, {"mirrors": True}, {"pair_classes": 128}, {"encoder_rate": 2.5e-3},
+    {"cached_images": 1000},
 ]  # fmt: skip
 BOOKKEEPING = ({"data_dir": "da ta"}, {"device": "cpu"}, {"name": "a name"})
 

@@ -22,7 +22,7 @@ from fastslow.training import precision
 from fastslow.training.interruption import Stop
 from fastslow.training.loop import CHECKPOINT, Length, train
 from fastslow.training.run import Run
-from fastslow.training.stages import episodes, pairs
+from fastslow.training.stages import pairs
 from fastslow.training.stages.episodes import end_to_end_stage, memory_stage
 from fastslow.training.stages.features import LiveFeatures
 from fastslow.training.stages.pairs import PairsStage
@@ -313,10 +313,9 @@ def test_two_processes_give_the_update_of_one_with_the_joined_batch(options, tmp
 
 
 @pytest.mark.parametrize(("views", "kept"), [(1, 800), (8, 100)])
-def test_the_memory_stage_makes_no_more_features_than_it_has_passes_for(options, monkeypatch, views, kept):
-    monkeypatch.setattr(episodes, "MOST_PASSES", 2 * 800)
+def test_the_memory_stage_caches_no_more_features_than_it_is_given_passes_for(options, monkeypatch, views, kept):
     monkeypatch.setattr(ImageEncoder, "num_views", views)
-    training = build(options(shares=[0, 1, 0]))
+    training = build(options(shares=[0, 1, 0], cached_images=800))
     [stage] = training.stages
     stage.begin(0)
     assert stage.features.cache.shape[:2] == (2, kept)

@@ -30,7 +30,8 @@ _DIGITS = 8
 LATER: dict[str, Any] = {"fit_weight": 0.0, "test": True, "precision": "float32"}
 #: Options that came after results had been named: at these values, what was done before, they stay out of a cell.
 ADDED: dict[str, Any] = {
-    "ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3, "same_alphabet": False, "wrong_labels": 0.0,
+    "ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3, "cached_images": 2**17,
+    "same_alphabet": False, "wrong_labels": 0.0,
 }  # fmt: skip
 #: Those of them that make the episodes of an evaluation harder.
 HARDER = ("same_alphabet", "wrong_labels")

@@ -82,6 +82,8 @@ class FewShotConfig:
     """Classes a step in the encoder stage, two drawings of each."""
     encoder_rate: float = 2e-3
     """Learning rate of the encoder stage at its peak."""
+    cached_images: int = 2**17
+    """Most images that the memory stage caches features of, those of the first classes; of eight views, an eighth."""
     precision: Literal["float32", "auto"] = "float32"
     """Of the encoder stage's convolutions: auto for bfloat16 where a short measurement says that it is quicker."""
     test: bool = True
@@ -93,7 +95,7 @@ class FewShotConfig:
         self._refuse_wrong_length()
         if self.way < 2:
             raise InputError(f"got way={self.way}; a task needs at least 2 classes")
-        for field, least in {"shot": 1, "queries": 1, "tasks": 1, "pair_classes": 2}.items():
+        for field, least in {"shot": 1, "queries": 1, "tasks": 1, "pair_classes": 2, "cached_images": 1}.items():
             if getattr(self, field) < least:
                 raise InputError(f"got {field}={getattr(self, field)}; it must be at least {least}")
         if not 0 < self.encoder_rate < math.inf:

@@ -83,7 +83,7 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
             "num_classes": config.pair_classes,
             "learning_rate": config.encoder_rate,
         },
-        "memory": {**tasks, "change_seed": config.seed},
+        "memory": {**tasks, "change_seed": config.seed, "cached_images": config.cached_images},
         "end_to_end": {**tasks, "tasks": config.tasks},
     }
     stages = [

@@ -57,6 +57,7 @@ class Plan:
         seeds: how many.
         episodes: of each measurement at one and five shots.
         hard_episodes: of each of the harder tests, see `studies.table1_harder`.
+        cached_images: see `FewShotConfig.cached_images`; to embed them takes some hundredths of the minutes, on top.
     """
 
     data: str
@@ -65,13 +66,14 @@ class Plan:
     seeds: int
     episodes: int
     hard_episodes: int
+    cached_images: int
 
 
 #: By budget. "paper" is for a GPU.
 PLANS: dict[Budget, Plan] = {
-    "quick": Plan("glyphs", 0.2, (5,), 1, 100, 20),
-    "cpu": Plan("omniglot", 20.0, WAYS, 3, 1000, 300),
-    "paper": Plan("omniglot", 180.0, WAYS, 3, 1000, 1000),
+    "quick": Plan("glyphs", 0.2, (5,), 1, 100, 20, 1000),
+    "cpu": Plan("omniglot", 20.0, WAYS, 3, 1000, 300, 2**15),
+    "paper": Plan("omniglot", 180.0, WAYS, 3, 1000, 1000, 2**17),
 }
 
 
@@ -125,7 +127,10 @@ def _config(row: str, plan: Plan, way: int, seed: int) -> FewShotConfig:
     model: Mapping[str, Any] = changes.pop("model")
     one_each = changes["method"] in _ONE_SLOT_EACH and changes.get("preset", "default") == "default"
     room = {"num_slots": way * max(SHOTS) + 1} if one_each else {}
-    return FewShotConfig(data=plan.data, way=way, seed=seed, minutes=plan.minutes, model={**room, **model}, **changes)
+    return FewShotConfig(
+        data=plan.data, way=way, seed=seed, minutes=plan.minutes, cached_images=plan.cached_images,
+        model={**room, **model}, **changes,
+    )  # fmt: skip
 
 
 def _cell(config: FewShotConfig, row: str) -> Cell:

@@ -19,10 +19,7 @@ from fastslow.training.stages.features import CachedFeatures, LiveFeatures
 from fastslow.training.stages.predictor_fit import PredictorFit, learned_with_steps
 from fastslow.training.validation import Validation
 
-#: Passes of the encoder to make the features of the memory stage: it learns how labels are written, which few classes
-#: tell as well as many. 131,072 images as they are and once changed, or an eighth of that in eight views.
-MOST_PASSES = 2**18
-#: Of each class, where there are many classes.
+#: Of each class, where there are more classes than can be cached.
 _DRAWINGS = 20
 #: Chance that a training step's support sets come in two parts, like classes learned one after another.
 SPLIT_SUPPORT = 0.25
@@ -154,12 +151,14 @@ def memory_stage(
     n_query: int = 3,
     fit: PredictorFit | None = None,
     clip: float | None = 1.0,
+    cached_images: int = 2**17,
 ) -> EpisodesStage:
     """Memory, decoder and predictors on features made once; `change_seed` is of the changed half of them.
 
-    Of many images, those of the first classes, as many as `MOST_PASSES` allow. See `EpisodesStage` for the arguments.
+    They are of the first classes, about `cached_images` passes of the encoder, and as many again for the changed half.
+    See `EpisodesStage` for the other arguments.
     """
-    images = images.at_most(MOST_PASSES // (2 * method.encoder.num_views), _DRAWINGS)
+    images = images.at_most(max(1, cached_images // method.encoder.num_views), _DRAWINGS)
     features = CachedFeatures(method, images.images, generator, seed=change_seed, stop=validation.stop)
     return EpisodesStage(
         "memory", method, images, features, validation=validation, generator=generator, seed=seed, share=share,
