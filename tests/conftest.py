@@ -1,4 +1,8 @@
-"""Small data and small models that many tests share."""
+"""Small data and small models that many tests share.
+
+The library is imported by the fixtures that need it: checked types make that a matter of ten seconds, which the process
+that only hands tests to others would take as well.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,6 @@ import os
 
 import pytest
 from hypothesis import settings
-
-from fastslow.data import make_glyphs
-from fastslow.data import registry as sources
-from fastslow.studies import fewshot, quickstart
 
 TINY_MODEL = {
     "image_size": 14, "channels": [4, 8], "residual": [False, True], "projection": 16, "dim": 16, "predictor_hidden": 8,
@@ -30,17 +30,25 @@ SMALL_SIZES = {
 @pytest.fixture
 def small_trainings(monkeypatch):
     """Commands that train take few tasks a step, validate on few, and measure on 20."""
+    from fastslow.studies import fewshot, quickstart
+
     small = functools.partial(fewshot.run_fewshot, episodes=20, sizes=SMALL_SIZES)
     monkeypatch.setattr(fewshot, "run_fewshot", small)
     monkeypatch.setattr(quickstart, "run_fewshot", small)
 
 
-_glyphs_drawn_once = functools.cache(make_glyphs)
+@functools.cache
+def _glyphs_drawn_once(**numbers):
+    from fastslow.data import make_glyphs
+
+    return make_glyphs(**numbers)
 
 
 @pytest.fixture
 def few_glyphs(monkeypatch):
     """The embedded glyphs, cut to 60 classes of 20 and drawn once, so that loading them takes no time."""
+    from fastslow.data import registry as sources
+
     monkeypatch.setattr(sources, "GLYPH_CLASSES", (40, 10, 10))
     monkeypatch.setattr(sources, "make_glyphs", _glyphs_drawn_once)
 
