@@ -19,7 +19,7 @@ from torch import nn
 from fastslow.config import parse
 from fastslow.errors import InputError, shown, shown_reason
 from fastslow.training import distributed
-from fastslow.training.allocator import keep_freed_memory
+from fastslow.training.allocator import freed_memory_kept
 from fastslow.training.checkpoint import fill_model, fill_optimizer, is_finite
 from fastslow.training.interruption import Abandoned, Interrupted, Stop
 from fastslow.training.run import Run, Schema
@@ -139,13 +139,12 @@ def train(
         ValueError: if the checkpoint is of another model, or the loss is no longer finite; the last checkpoint is
             then the one before.
     """
-    keep_freed_memory()
     loop = _Loop(model, stages, length, run, stop or Stop(), habits)
     loop.about, loop.on_step = about or {}, on_step
     loop.save() if state is None else loop.load_state_dict(state)
     if run is not None:
         run.truncate_metrics(loop.clock.num_logged)
-    with loop.stop:
+    with freed_memory_kept(), loop.stop:
         while loop.clock.stage < len(stages):
             loop.run_stage()
     return loop.clock
