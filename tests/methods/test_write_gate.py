@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from fastslow.core.keyed_memory import KeyedMemory
 from fastslow.errors import InputError
 from fastslow.methods import build_method
+from fastslow.methods.base import Task
 from fastslow.methods.config import preset
 from fastslow.methods.default_rule import FastSlow
 from fastslow.methods.files import TrainedModel, load_model, save_model
@@ -88,6 +89,16 @@ def test_it_is_an_option_of_a_model_with_the_weights_of_one_without(plain, tmp_p
     loaded = load_model(tmp_path / "gated.safetensors").method
     assert torch.equal(loaded(support, labels, query), with_write_gate(plain)(support, labels, query))
     assert not torch.equal(loaded(support, labels, query), plain(support, labels, query))
+
+
+@pytest.mark.parametrize("shot", [1, 2])
+def test_gradients_of_training_are_finite_with_slots_and_classes_that_were_never_shown(shot):
+    method = build_method(preset("default", **SMALL | {"n_way": 5}, write_gate=True))
+    method.begin("memory")
+    support, labels, query = drawings(shot)
+    loss = method.loss(Task(support, labels, query, torch.arange(3).repeat(2, 2)))
+    gradients = torch.autograd.grad(loss, [p for p in method.parameters_of("memory") if p.requires_grad])
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 def test_gradients_reach_the_predictor_through_gated_slots(plain):

@@ -70,8 +70,8 @@ def agreement(
         own, means = _means(others * weights, keys), _means(members.mT * weights, keys)
         scores = keys @ means.mT - 0.5 * (means * means).sum(-1).unsqueeze(1)
         own_score = (keys * own).sum(-1) - 0.5 * (own * own).sum(-1)
-        scores = torch.where(members > 0, own_score.unsqueeze(-1), scores).masked_fill(never_shown, -torch.inf)
-        shares = ((sharpness * scores).softmax(-1) * members).sum(-1)
+        scores = sharpness * torch.where(members > 0, own_score.unsqueeze(-1), scores)
+        shares = (scores.masked_fill(never_shown, -torch.inf).softmax(-1) * members).sum(-1)
         gates = torch.where(alone, 1.0, shares.clamp_min(LEAST))
     return gates
 
@@ -91,4 +91,5 @@ def drawn_together(
 
 def _means(weights: Tensor, keys: Tensor) -> Tensor:
     """Of keys under rows of weights; zeros for rows of zeros."""
-    return (weights @ keys) / weights.sum(-1, keepdim=True).clamp_min(torch.finfo(keys.dtype).tiny)
+    total = weights.sum(-1, keepdim=True)
+    return (weights @ keys) / torch.where(total > 0, total, 1)  # whose gradient is finite at 0, as 1 / tiny is not
