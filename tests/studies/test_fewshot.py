@@ -362,14 +362,15 @@ def test_a_run_is_not_resumed_on_other_data(interrupted, tmp_path, monkeypatch):
         run({"name": "c"}, tmp_path, resume=True)
 
 
-def test_a_checkpoint_of_a_stage_that_is_not_there_is_refused(interrupted, tmp_path):
+@pytest.mark.parametrize(("entry", "value"), [("stage", 99), ("step", 10**400), ("step", -1), ("num_logged", 2**64)])
+def test_a_checkpoint_of_a_place_that_no_training_is_at_is_refused(interrupted, tmp_path, entry, value):
     from fastslow.training.run import Run
 
     state = Run.load_checkpoint(interrupted)
-    state["clock"]["stage"] = 99
+    state["clock"][entry] = value
     with Run(interrupted, resume=True) as folder:
         folder.save_checkpoint(state)
-    with pytest.raises(InputError, match=r"the checkpoint has .*stage=99.* there are 3 stages"):
+    with pytest.raises(InputError, match="the checkpoint has .*; there are 3 stages"):
         run({"name": "c"}, tmp_path, resume=True)
 
 

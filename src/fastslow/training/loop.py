@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -225,7 +226,8 @@ class _Loop:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up where `state_dict` was called."""
         clock = parse(Clock, state["clock"])
-        if not 0 <= clock.stage <= len(self.stages) or min(clock.step, clock.num_logged) < 0:
+        counts = (clock.step, clock.num_logged)
+        if not 0 <= clock.stage <= len(self.stages) or min(counts) < 0 or max(counts) > sys.maxsize:
             raise InputError(f"the checkpoint has {shown(clock)}; there are {len(self.stages)} stages: start anew")
         fill_model(self.model, state["model"])
         self.enter(clock)

@@ -155,10 +155,11 @@ def memory_stage(
 ) -> EpisodesStage:
     """Memory, decoder and predictors on features made once; `change_seed` is of the changed half of them.
 
-    They are of the first classes, about `cached_images` passes of the encoder, and as many again for the changed half.
-    See `EpisodesStage` for the other arguments.
+    They are of the first classes, about `cached_images` passes of the encoder and enough for a task, and as many again
+    for the changed half. See `EpisodesStage` for the other arguments.
     """
-    images = images.at_most(max(1, cached_images // method.encoder.num_views), _DRAWINGS)
+    enough = validation.n_way * _DRAWINGS
+    images = images.at_most(max(enough, cached_images // method.encoder.num_views), _DRAWINGS)
     features = CachedFeatures(method, images.images, generator, seed=change_seed, stop=validation.stop)
     return EpisodesStage(
         "memory", method, images, features, validation=validation, generator=generator, seed=seed, share=share,
