@@ -370,7 +370,7 @@ def test_a_checkpoint_of_a_place_that_no_training_is_at_is_refused(interrupted, 
     state["clock"][entry] = value
     with Run(interrupted, resume=True) as folder:
         folder.save_checkpoint(state)
-    with pytest.raises(InputError, match="the checkpoint has .*; there are 3 stages"):
+    with pytest.raises(InputError, match=r"the checkpoint has .*; there are 3 stages"):
         run({"name": "c"}, tmp_path, resume=True)
 
 
