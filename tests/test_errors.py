@@ -24,7 +24,7 @@ def paper(**options):
 
 makers = {"compose": lambda **options: LiteralMemory(input_size=3, dim=2, **options)}
 makers |= dict.fromkeys(("method", "preset", "control", "fast_controllers"), paper)
-classifier = load_pretrained("omniglot-5w1s")
+classifier = load_pretrained("omniglot-5w1s-fast")
 
 def attempt(call, *arguments, **options):
     try:

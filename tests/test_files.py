@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
@@ -314,3 +315,15 @@ def test_damaged_json_is_refused_or_read_as_json(tmp_path, content):
     else:
         assert back == json.loads(content)
         assert from_json(to_json(back), "it") == back
+
+
+def test_a_file_larger_than_memory_is_refused_by_name(tmp_path, monkeypatch):
+    class Huge(io.BytesIO):
+        def read(self, _):
+            raise MemoryError
+
+    path = tmp_path / "huge.pt"
+    path.write_bytes(b"x")
+    monkeypatch.setattr("builtins.open", lambda *_, **__: Huge())
+    with pytest.raises(InputError, match=r"huge\.pt has .* MiB, more than fit into memory"):
+        files.read_bytes(path, 2**40)

@@ -123,6 +123,10 @@ def read_bytes(path: str | Path, max_bytes: int) -> bytes:
         raise InputError(f"there is no file {name}") from error
     except InputError:
         raise
+    except MemoryError as error:
+        raise InputError(
+            f"{name} has {about.st_size / 2**20:.3g} MiB, more than fit into memory; give another"
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read ({shown_reason(error)}); see that you may read it") from error
     raise InputError(f"{name} is larger than {max_bytes / 2**20:.3g} MiB, the most that is read; give another file")

@@ -87,16 +87,16 @@ def test_evaluation_passes_on_part_queries_and_method(flags, passed, monkeypatch
         return Evaluation({"accuracy": Interval(0.5, 0.1, 9)}, {"part": "test", "split": "x", "episodes": 9, "seed": 1})
 
     monkeypatch.setattr(evaluation, "evaluate_model", measured)
-    main(["evaluate", "--model", "pretrained:omniglot-5w1s", *flags])
+    main(["evaluate", "--model", "pretrained:omniglot-5w1s-fast", *flags])
     assert {name: seen[name] for name in ("part", "queries", "method")} == {"queries": 15, "method": None} | passed
 
 
 def test_a_part_that_is_none_is_refused(capsys):
-    assert "--part" in fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s", "--part", "tset")
+    assert "--part" in fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s-fast", "--part", "tset")
 
 
 def test_a_fraction_is_no_number_of_classes(capsys):
-    assert "2.6" in fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s", "--way", "2.6")
+    assert "2.6" in fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s-fast", "--way", "2.6")
     assert "2.6" in fails(capsys, "train", "fewshot", "--steps", "1", "--way", "2.6")
 
 
@@ -134,13 +134,15 @@ def test_truncated_zip(capsys, tmp_path):
             file.writestr(f"images_{part}/Latin/character01/0001_01.png", b"x" * 1000)
         whole = (tmp_path / f"images_{part}.zip").read_bytes()
         (tmp_path / f"images_{part}.zip").write_bytes(whole[: len(whole) // 2])
-    message = fails(capsys, "evaluate", "--model", "pretrained:omniglot-5w1s", "--data", "omniglot", "--data-dir", ".")
+    message = fails(
+        capsys, "evaluate", "--model", "pretrained:omniglot-5w1s-fast", "--data", "omniglot", "--data-dir", "."
+    )
     assert "images_background.zip" in message
 
 
 def test_more_ways_than_classes(capsys, few_glyphs, tmp_path):
     assert "161-way" in fails(capsys, "train", "fewshot", "--way", "161", "--steps", "1")
-    message = fails(capsys, "evaluate", "--model", "pretrained:omniglot-20w1s", "--data", "glyphs", "--way", "20")
+    message = fails(capsys, "evaluate", "--model", "pretrained:omniglot-20w1s-fast", "--data", "glyphs", "--way", "20")
     assert "20" in message
     assert not (tmp_path / "runs").exists()
 
@@ -180,7 +182,7 @@ def test_table_of_no_result(capsys, tmp_path):
 
 def test_outputs_that_cannot_be_written_are_refused_before_the_work(capsys, few_glyphs, tmp_path):
     (tmp_path / "folder").mkdir()
-    evaluation = ("evaluate", "--model", "pretrained:omniglot-5w1s", "--data", "glyphs", "--episodes", "1000000")
+    evaluation = ("evaluate", "--model", "pretrained:omniglot-5w1s-fast", "--data", "glyphs", "--episodes", "1000000")
     assert "folder cannot be written" in fails(capsys, *evaluation, "--json", "folder")
     assert "folder cannot be written" in fails(capsys, "data", "preview", "--out", "folder")
     assert "seed=" in fails(capsys, "data", "preview", "--seed", "99999999999999")

@@ -88,7 +88,17 @@ def test_the_ink_of_a_folder_can_be_said_and_cropped_to_under_every_command(caps
     main(["data", "preview", "mine", "--out", "plain.png"])
     main(["data", "preview", "mine", "--ink", "dark", "--crop", "--out", "crop.png"])
     assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "crop.png").read_bytes()
-    measured = ("evaluate", "--model", "pretrained:omniglot-5w1s", "--part", "all", "--queries", "3", "--episodes", "3")
+    measured = (
+        "evaluate",
+        "--model",
+        "pretrained:omniglot-5w1s-fast",
+        "--part",
+        "all",
+        "--queries",
+        "3",
+        "--episodes",
+        "3",
+    )
     train = ("train", "fewshot", "--steps", "1", "--queries", "1", "--data")
     for command in (("data", "preview"), (*measured, "--data"), train):
         assert "is blank: no bright ink stands out" in fails(capsys, *command, "mine", "--ink", "bright")
@@ -104,7 +114,7 @@ def test_an_evaluation_records_what_was_said_of_the_ink(tmp_path):
     keys = set()
     for flags in ([], ["--ink", "dark"], ["--crop"]):
         main([
-            "evaluate", "--model", "pretrained:omniglot-5w1s", "--data", "mine", "--part", "all", "--queries", "3",
+            "evaluate", "--model", "pretrained:omniglot-5w1s-fast", "--data", "mine", "--part", "all", "--queries", "3",
             "--episodes", "3", *flags, "--json", "out.json",
         ])  # fmt: skip
         result = read_result(tmp_path / "out.json")

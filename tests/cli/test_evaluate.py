@@ -45,7 +45,16 @@ def test_harder_episodes_are_asked_for_by_flags_said_and_recorded(tmp_path, caps
         (["--wrong-labels", "0.2"], ["20 % of the support labels wrong"]),
         (["--same-alphabet", "--wrong-labels", "0.4"], ["within one alphabet", "40 % of the support labels wrong"]),
     ):
-        command = ["--model", "pretrained:omniglot-5w1s", "--data", "omniglot", "--queries", "3", "--episodes", "3"]
+        command = [
+            "--model",
+            "pretrained:omniglot-5w1s-fast",
+            "--data",
+            "omniglot",
+            "--queries",
+            "3",
+            "--episodes",
+            "3",
+        ]
         main(["evaluate", *command, *flags, "--json", str(tmp_path / "out.json")])
         title = " ".join(capsys.readouterr().out.split())
         assert all(words in title for words in said)
@@ -69,5 +78,5 @@ def test_harder_episodes_are_asked_for_by_flags_said_and_recorded(tmp_path, caps
 )
 def test_what_cannot_be_made_harder_is_refused(capsys, flags, message):
     with pytest.raises(SystemExit, match="2"):
-        main(["evaluate", "--model", "pretrained:omniglot-5w1s", *flags])
+        main(["evaluate", "--model", "pretrained:omniglot-5w1s-fast", *flags])
     assert message in capsys.readouterr().err

@@ -109,11 +109,11 @@ def test_every_traceback_is_shown_on_request(error, failing, monkeypatch):
         main([])
 
 
-EVALUATE = ("evaluate", "--model", "pretrained:omniglot-5w1s", "--episodes", "1000000000", "--json")
+EVALUATE = ("evaluate", "--model", "pretrained:omniglot-5w1s-fast", "--episodes", "1000000000", "--json")
 #: Commands that write, up to the path that they write to.
 WRITERS = [
     EVALUATE,
-    ("pack", "pretrained:omniglot-5w1s"),
+    ("pack", "pretrained:omniglot-5w1s-fast"),
     ("table", ".", "--out"),
     ("report", ".", "--out"),
     ("data", "preview", "--out"),

@@ -98,7 +98,7 @@ def accuracy(model, images) -> float:
 
 @pytest.fixture(scope="module")
 def model():
-    return load_pretrained("omniglot-5w1s")
+    return load_pretrained("omniglot-5w1s-fast")
 
 
 @pytest.fixture(scope="module")

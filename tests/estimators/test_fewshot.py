@@ -26,7 +26,7 @@ def glyphs():
 
 @pytest.fixture(scope="module")
 def trained():
-    return load_model("pretrained:omniglot-5w1s")
+    return load_model("pretrained:omniglot-5w1s-fast")
 
 
 @pytest.fixture(scope="module")
@@ -276,20 +276,20 @@ def test_clean_drawings_reach_the_encoder_unchanged(model, glyphs):
 def test_small_drawings_on_pages_of_any_size_are_cropped_to(glyphs):
     pages = np.full((5, 6, 150, 200), 255, np.uint8)
     pages[:, :, 100:128, 20:48] = 255 - glyphs
-    model = load_pretrained("omniglot-5w1s", crop=True).learn(pages[:, 0], NAMES)
+    model = load_pretrained("omniglot-5w1s-fast", crop=True).learn(pages[:, 0], NAMES)
     predicted = model.predict(pages[:, 1:].reshape(-1, 150, 200))
     assert np.mean([p == name for p, name in zip(predicted, np.repeat(NAMES, 5), strict=True)]) >= 0.9
 
 
 def test_ink_can_be_said_and_the_preparation_switched_off(glyphs):
-    as_is = load_pretrained("omniglot-5w1s", ink="as_is")
+    as_is = load_pretrained("omniglot-5w1s-fast", ink="as_is")
     assert torch.equal(as_is._checked(255 - glyphs[:, 0]), torch.from_numpy(255 - glyphs[:, 0]).unsqueeze(1) / 255)
-    dark = load_pretrained("omniglot-5w1s", ink="dark")
+    dark = load_pretrained("omniglot-5w1s-fast", ink="dark")
     torch.testing.assert_close(dark._checked(255 - glyphs[:, 0]), as_is._checked(glyphs[:, 0]))
     with pytest.raises(InputError, match=r"images\[0\] is blank: no dark ink"):
         dark.learn(glyphs[:, 0], NAMES)
     with pytest.raises(InputError, match="crop=True with ink='as_is'"):
-        load_pretrained("omniglot-5w1s", ink="as_is", crop=True)
+        load_pretrained("omniglot-5w1s-fast", ink="as_is", crop=True)
 
 
 def test_a_blank_image_is_named_and_nothing_is_learned(model, glyphs):
@@ -314,7 +314,7 @@ def test_a_graphics_card_gives_the_same_answers(model, glyphs):
     moved = model.to("cuda")
     assert moved.state.slots.is_cuda
     np.testing.assert_allclose(moved.decision_function(glyphs[:, 1]), answers, atol=1e-2)
-    fresh = load_pretrained("omniglot-5w1s", device="cuda").learn(glyphs[:, 0], NAMES)
+    fresh = load_pretrained("omniglot-5w1s-fast", device="cuda").learn(glyphs[:, 0], NAMES)
     assert fresh.predict(glyphs[:, 1]) == NAMES
 
 
@@ -323,7 +323,7 @@ def test_a_device_that_torch_lacks_is_refused_in_words(model, glyphs, device, mo
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match=f"got device='{device}', but torch finds 0"):
-        load_pretrained("omniglot-5w1s", device=device)
+        load_pretrained("omniglot-5w1s-fast", device=device)
     with pytest.raises(InputError, match="use 'cpu'"):
         model.to(device)
     assert model.learn(glyphs[:, 0], NAMES).predict(glyphs[:1, 1]) == NAMES[:1]
@@ -340,7 +340,7 @@ def test_torchs_default_type_and_device_change_nothing(model, glyphs):
     torch.set_default_dtype(torch.float64)
     torch.set_default_device("meta")
     try:
-        other = load_pretrained("omniglot-5w1s").learn(glyphs[:, 0], NAMES).decision_function(glyphs[:, 1])
+        other = load_pretrained("omniglot-5w1s-fast").learn(glyphs[:, 0], NAMES).decision_function(glyphs[:, 1])
     finally:
         torch.set_default_device(None)
         torch.set_default_dtype(torch.float32)
@@ -352,7 +352,7 @@ def test_loading_leaves_torchs_random_stream_where_it_was():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    load_pretrained("omniglot-5w1s")
+    load_pretrained("omniglot-5w1s-fast")
     assert torch.equal(torch.rand(3), expected)
 
 

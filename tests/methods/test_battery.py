@@ -120,7 +120,7 @@ def test_a_support_set_in_two_parts_is_the_whole_one(case):
 
 
 def test_an_easy_support_set_in_two_parts_is_answered_as_the_whole_one():
-    method = load_model("pretrained:omniglot-5w1s").method
+    method = load_model("pretrained:omniglot-5w1s-fast").method
     generator = torch.Generator().manual_seed(0)
     centres = 2 * torch.randn(8, 5, method.encoder.num_features, generator=generator)
     labels = torch.arange(5).repeat(8, 2)

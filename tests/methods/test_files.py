@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -151,13 +152,16 @@ def test_loading_leaves_torchs_global_state_alone_and_does_not_depend_on_it(tmp_
 
 
 @pytest.mark.parametrize("name", pretrained_names())
-def test_models_that_ship_are_small_and_load(name):
-    assert (PRETRAINED_FOLDER / f"{name}.safetensors").stat().st_size < 3_000_000
+def test_models_that_ship_load_and_have_room_for_the_tasks_they_are_named_after(name):
     model = load_model(f"pretrained:{name}")
-    assert f"{model.config.n_way}w1s" in name
     assert "split_sha256" in model.details
-    assert len(model.details["trained_on"]["classes"]) == 1028
+    assert len(model.details["trained_on"]["classes"]) == (1028 if name.endswith("-fast") else 1200)
+    for way, shot in re.findall("([0-9]+)w([0-9]+)s", name):
+        assert model.method.num_classes >= int(way)
+        assert model.method.capacity >= int(way) * int(shot)
 
 
-def test_both_promised_models_ship():
-    assert {"omniglot-5w1s", "omniglot-20w1s"} <= set(pretrained_names())
+def test_all_promised_models_ship_and_are_small_together():
+    tasks = ("5w1s", "5w5s", "20w1s", "20w5s", "5w1s-fast", "20w1s-fast")
+    assert {f"omniglot-{task}" for task in tasks} <= set(pretrained_names())
+    assert sum(path.stat().st_size for path in PRETRAINED_FOLDER.iterdir()) < 8_000_000

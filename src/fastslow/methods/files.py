@@ -20,6 +20,8 @@ from fastslow.tensors import fill, load_tensors, refuse_others, save_tensors
 #: Prefix of a model that ships with the library.
 PRETRAINED_PREFIX = "pretrained:"
 PRETRAINED_FOLDER = Path(__file__).parents[1] / "pretrained"
+#: Names by the file of another: one model is the best there is for all of these tasks.
+_SHARED = {f"omniglot-{task}": "omniglot" for task in ("5w1s", "5w5s", "20w1s", "20w5s")}
 #: 3: everything in one file; a method's weights under their own names.
 _FORMAT = 3
 
@@ -80,7 +82,8 @@ def load_model(source: str | Path) -> TrainedModel:
 
 def pretrained_names() -> list[str]:
     """Names of the models that ship with the library."""
-    return sorted(path.stem for path in PRETRAINED_FOLDER.glob("*.safetensors"))
+    files = {path.stem for path in PRETRAINED_FOLDER.glob("*.safetensors")}
+    return sorted(files | {name for name, file in _SHARED.items() if file in files})
 
 
 def _dtype(tensor: torch.Tensor) -> torch.dtype:
@@ -107,7 +110,7 @@ def _locate(source: str) -> Path:
         name = source.removeprefix(PRETRAINED_PREFIX)
         if name not in pretrained_names():
             raise InputError(f"there is no pretrained model {shown(name)}; there are {', '.join(pretrained_names())}")
-        return PRETRAINED_FOLDER / f"{name}.safetensors"
+        return PRETRAINED_FOLDER / f"{_SHARED.get(name, name)}.safetensors"
     path = Path(source)
     if path.is_dir():
         path = path / "model.safetensors"
