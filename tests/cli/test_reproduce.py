@@ -7,17 +7,9 @@ import pytest
 from fastslow.cli import main
 from fastslow.cli.reproduce import read_part
 from fastslow.errors import InputError
-from fastslow.studies import STUDIES
 from fastslow.training.interruption import Interrupted
-from studies import fake_study
 
-
-@pytest.fixture(autouse=True)
-def study(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(STUDIES, "fake", "studies.fake_study:STUDY")
-    monkeypatch.setattr(fake_study, "STUDY", fake_study.FakeStudy(tmp_path / "runs.log"))
-    return fake_study.STUDY
+pytestmark = pytest.mark.usefixtures("study")
 
 
 def test_two_parts_make_the_page(tmp_path, capsys):

@@ -12,15 +12,8 @@ import pytest
 from commands import fails
 from fastslow.cli import main
 from fastslow.studies import STUDIES
-from studies import fake_study
 
-
-@pytest.fixture(autouse=True)
-def study(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(STUDIES, "fake", "studies.fake_study:STUDY")
-    monkeypatch.setattr(fake_study, "STUDY", fake_study.FakeStudy(tmp_path / "runs.log"))
-    return fake_study.STUDY
+pytestmark = pytest.mark.usefixtures("study")
 
 
 def lines(capsys, *arguments):
