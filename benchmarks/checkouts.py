@@ -29,6 +29,12 @@ def default_learner(n_way: int) -> Learner:
     return Learner(learner, learner.network.encoder, learner)
 
 
+def shipped_classifier(n_way: int, *, fast: bool) -> Any:
+    """The shipped learner of 1-shot tasks: the small one (an older checkout has no other), or the most accurate."""
+    name = f"omniglot-{n_way}w1s"
+    return fastslow.load_pretrained(f"{name}-fast" if fast and f"{name}-fast" in fastslow.pretrained_names() else name)
+
+
 def literal_memory(width: int, num_slots: int) -> Any:
     torch.manual_seed(0)
     name = "LiteralMemory" if hasattr(fastslow, "LiteralMemory") else "NeuralMemory"

@@ -131,6 +131,7 @@ def test_a_packed_file_far_larger_than_mnists_is_not_read(tmp_path):
         read_idx(path, num_axes=3)
 
 
+@pytest.mark.no_cover  # reads many images, by lines that others run
 @pytest.mark.skipif(not (REAL_DATA / "mnist").is_dir(), reason="the real data is not here")
 def test_real_data():
     assert load_mnist(REAL_DATA, "train").images.shape == (60_000, 28, 28)

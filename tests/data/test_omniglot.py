@@ -298,6 +298,7 @@ def test_split_refusals():
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover  # reads many images, by lines that others run
 @pytest.mark.skipif(not (REAL_DATA / "omniglot").is_dir(), reason="the real data is not here")
 def test_real_data():
     data = load_all(REAL_DATA)

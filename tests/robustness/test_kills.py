@@ -10,7 +10,10 @@ import pytest
 from fastslow.training.run import Run
 from robustness import kills
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes to kill are forked")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="processes to kill are forked"),
+    pytest.mark.no_cover,  # what it runs, others run
+]
 QUICK = 20
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 from PIL import Image
 
+from fastslow.data.binary import BRIGHT_INK, border_of, clean_binary, smooth
 from fastslow.data.scale import Pixels, in_unit
 from fastslow.errors import InputError, refuse_unknown
 
@@ -22,8 +23,8 @@ INKS: tuple[str, ...] = get_args(Ink)
 #: Grey values in [0, 1]; the underscores leave sizes unbound, for functions that change them.
 Grey = Float32[np.ndarray, "_height _width"]
 
-#: Paper this dark needs no change, and ink this bright none: the palest of Omniglot's drawings has 160 of 255.
-_DARK_PAPER, _BRIGHT_INK = 0.04, 0.6
+#: Paper this dark needs no change.
+_DARK_PAPER = 0.04
 #: Ink that stands out less is taken for a blank page: 8 of 255.
 _LEAST_CONTRAST = 8 / 255
 #: Ink lies on one side of the paper; the other side has fewer strong pixels than this share of them.
@@ -93,7 +94,7 @@ def prepare(
     is_binary = bright.shape == square.shape and bool(_are_binary(square[None])[0])
     if not _are_clean(square[None])[0]:
         square = _stretched(square, name)
-    return _smooth(square[None])[0] if is_binary else square
+    return smooth(square[None] > 0)[0] if is_binary else square
 
 
 def prepare_stack(
@@ -117,22 +118,19 @@ def _side_by_side(
     images: Shaped[np.ndarray, "images height width"], ink: Ink
 ) -> tuple[Float32[np.ndarray, "images height width"], Bool[np.ndarray, " images"]]:
     """All at once what `prepare` leaves as it is or only smooths; and which images these are."""
+    if images.dtype.kind in "ui" and images.dtype != np.uint8:
+        return np.empty(images.shape, np.float32), np.zeros(len(images), bool)
+    lit, binary = clean_binary(images)
+    if ink != "as_is" and binary.all():
+        return smooth(lit), binary
     prepared = images.astype(np.float32)
     if images.dtype == np.uint8:
         prepared /= np.float32(255)
-    ready = _are_clean(prepared) & (images.dtype.kind not in "ui" or images.dtype == np.uint8)
+    clean = _are_clean(prepared)
     if ink == "as_is":
-        return prepared, ready
-    # Of paper 0, and ink on less than half of it: `prepare` finds such ink bright.
-    binary = ready & _are_binary(prepared)
-    if not binary.any():
-        return prepared, ready
-    if not np.can_cast(images.dtype, np.float32):  # rounded into the range, and scaled otherwise by `prepare`
-        ready &= ~binary | ((images.min((1, 2)) >= 0) & (images.max((1, 2)) <= 1))
-    if binary.all():
-        return _smooth(prepared), ready
-    prepared[binary] = _smooth(prepared[binary])
-    return prepared, ready
+        return prepared, clean
+    prepared[binary] = smooth(lit[binary])
+    return prepared, binary | (clean & ~_are_binary(prepared))
 
 
 def _grey(unit: Float32[np.ndarray, "height width *channels"], ink: Ink) -> Grey:
@@ -150,29 +148,25 @@ def _grey(unit: Float32[np.ndarray, "height width *channels"], ink: Ink) -> Grey
 
 def _clear(grey: Grey, alpha: Grey, ink: Ink) -> float:
     """What clear pixels stand for: the paper that is seen at the border, or else whatever the ink is not."""
-    border = _border(alpha[None])[0] > 0.5
+    border = border_of(alpha[None])[0] > 0.5
     if border.mean() > 0.5:
-        return float(np.median(_border(grey[None])[0][border]))
+        return float(np.median(border_of(grey[None])[0][border]))
     if ink in ("bright", "dark"):
         return 0.0 if ink == "bright" else 1.0
     return 0.0 if (grey * alpha).sum() > 0.5 * alpha.sum() else 1.0
 
 
-def _border(images: Float32[np.ndarray, "images height width"]) -> Float32[np.ndarray, "images border"]:
-    return np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], 1)
-
-
 def _paper(grey: Grey) -> float:
-    return float(np.median(_border(grey[None])))
+    return float(np.median(border_of(grey[None])))
 
 
 def _are_clean(images: Float32[np.ndarray, "images height width"]) -> Bool[np.ndarray, " images"]:
     """Which images are bright drawings of full contrast on dark paper, and so need no change."""
-    flat, border = images.reshape(len(images), -1), _border(images)
+    flat, border = images.reshape(len(images), -1), border_of(images)
     least, most = flat.min(1, initial=np.inf), flat.max(1, initial=-np.inf)
     plain = 2 * _counts(border <= _DARK_PAPER) > border.shape[1]
     thin = 2 * _counts(flat > most[:, None] / 2) < flat.shape[1]
-    clean: Bool[np.ndarray, " images"] = plain & thin & (least >= 0) & (most <= 1) & (most >= _BRIGHT_INK)
+    clean: Bool[np.ndarray, " images"] = plain & thin & (least >= 0) & (most <= 1) & (most >= BRIGHT_INK)
     return clean
 
 
@@ -247,21 +241,6 @@ def _fit(image: Grey, size: int, *, dark: bool = False) -> Grey:
     return 1 - unit if dark else unit
 
 
-def _smooth(squares: Float32[np.ndarray, "images height width"]) -> Float32[np.ndarray, "images height width"]:
-    """Edges as a pen leaves them, for images of two values: each pixel a little of its neighbours."""
-    count, height, width = squares.shape
-    framed = np.zeros((count, height + 2, width + 2), np.float32)
-    framed[:, 1:-1, 1:-1] = squares
-    # One row of numbers: the frame keeps images, and the ends of lines, apart.
-    flat, below = framed.reshape(-1), width + 2
-    tall = flat[below:-below] + np.float32(0.2) * (flat[: -2 * below] + flat[2 * below :])
-    wide = tall[1:-1] + np.float32(0.2) * (tall[:-2] + tall[2:])
-    flat[below + 1 : -below - 1] = wide
-    smooth = framed[:, 1:-1, 1:-1]
-    full: Float32[np.ndarray, "images height width"] = smooth / smooth.max((1, 2), keepdims=True)
-    return full
-
-
 def _stretched(bright: Grey, name: str) -> Grey:
     """Paper to 0 and the brightest ink to 1; twice the paper's noise, as seen at the border, becomes paper."""
     depth = bright - np.float32(_paper(bright))
@@ -270,7 +249,7 @@ def _stretched(bright: Grey, name: str) -> Grey:
         raise InputError(
             f"{name} has ink too thin to be seen at {len(bright)} pixels; crop=True (--crop) cuts it to its ink"
         )
-    border = np.abs(_border(depth[None]))
+    border = np.abs(border_of(depth[None]))
     even = float(np.median(border)) == 0  # then what else the border holds is ink, or what is left of its edges
     paper = border[border < contrast / 4]
     if paper.size == 0:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fastslow.core.encoders import images_per_pass
+from fastslow.core.packed import packed
 from fastslow.data.preparation import Ink, prepare_stack, refuse_unprepared
 from fastslow.data.scale import as_pixels
 from fastslow.errors import InputError
@@ -57,7 +58,7 @@ class FewShotClassifier:
         # In 32 bits whatever torch's default type was when the model was built.
         self.method = copy.deepcopy(model.method).float().eval().requires_grad_(False)
         if type(self.method).embed is Method.embed:  # what embeds in its own way may need the encoder as it is
-            self.method.encoder = self.method.encoder.folded()
+            self.method.encoder = packed(self.method.encoder.folded())
         self.image_size, self._images_per_pass = model.config.image_size, images_per_pass(self.method.encoder)
         self.reset()
         self.to(device)
