@@ -82,6 +82,7 @@ def _say_ended(progress: CellProgress) -> None:
 def _show(page: Page, out: Path | None) -> None:
     from fastslow.errors import InputError
     from fastslow.files import write_atomically
+    from fastslow.studies.rounds import shown_failures
 
     if page.missing:
         print(f"{len(page.missing)} cells still to be run, such as {page.missing[0]}", file=sys.stderr)
@@ -92,7 +93,7 @@ def _show(page: Page, out: Path | None) -> None:
         write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         print(out)
     if page.failed:
-        raise InputError("; ".join(f"{key} could not be run: {reason}" for key, reason in page.failed.items()))
+        raise InputError(shown_failures(page.failed))
 
 
 def read_part(text: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from fastslow.protocol.result import Cell, Result, read_result
 from fastslow.studies.engines.base import Engine, Here
 from fastslow.studies.jobs import Job
 from fastslow.studies.page import Figure, Page, Table
-from fastslow.studies.rounds import CellProgress, run_in_rounds
+from fastslow.studies.rounds import CellProgress, run_in_rounds, shown_failures
 
 __all__ = ["Budget", "CellProgress", "Figure", "Page", "Study", "Table", "missing_cells", "part_of", "reproduce"]
 
@@ -175,7 +175,7 @@ def reproduce(
     failed = run_in_rounds(jobs, engine or Here(), on_progress, on_end)
     found = _read(cells, folder)
     if not found and failed:
-        raise InputError("; ".join(f"{key} could not be run: {reason}" for key, reason in failed.items()))
+        raise InputError(shown_failures(failed))
     if not found:
         raise InputError(f"{folder} holds no result of study {study.name} yet; run another part, or wait for it")
     missing = [cell.key for cell in cells if cell.key not in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -66,6 +66,17 @@ def run_in_rounds(
             break
     # One that was killed just after it had written its result needs no other try.
     return {job.cell.key: reasons[job.cell.key] for job in jobs if reasons.get(job.cell.key) and not job.file.exists()}
+
+
+def shown_failures(failed: Mapping[str, str]) -> str:
+    """Why cells could not be run, by their keys, in words; each reason once."""
+    keys: dict[str, list[str]] = {}
+    for key, reason in failed.items():
+        keys.setdefault(reason, []).append(key)
+    return "; ".join(
+        f"{alike[0] if len(alike) == 1 else f'{len(alike)} cells, such as {alike[0]},'} could not be run: {reason}"
+        for reason, alike in keys.items()
+    )
 
 
 def _begun(left: dict[str, Job], total: int, on_progress: Report | None) -> Iterator[Job]:
