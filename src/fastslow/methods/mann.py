@@ -139,8 +139,8 @@ class MemoryAugmentedNetwork(Method[StreamState]):
         ValueError: if there are fewer rows than heads.
     """
 
-    stages: ClassVar[tuple[str, ...]] = ("end_to_end",)
-    rates: ClassVar[Mapping[str, float]] = MappingProxyType({"end_to_end": 2e-3})
+    stages: ClassVar[tuple[str, ...]] = ("encoder", "memory", "end_to_end")
+    rates: ClassVar[Mapping[str, float]] = MappingProxyType({"memory": 2e-3, "end_to_end": 2e-3})
     batch_statistics: ClassVar[bool] = True
     one_hot: Tensor
 

@@ -22,10 +22,11 @@ from fastslow.studies.table1_page import table1_page
 WAYS, SHOTS = (5, 20), (1, 5)
 _SEEDS = range(3)
 _MAML = {name: list(value) if isinstance(value, tuple) else value for name, value in PUBLISHED.items()}
-#: Rows by name: what they have other than the defaults of `FewShotConfig`.
+#: Rows by name: what they have other than the defaults of `FewShotConfig`. MANN's controller learns on the features of
+#: an encoder trained before it: with both from nothing, it had 55 % of 5-way 1-shot after the 20 minutes.
 ROWS: dict[str, dict[str, Any]] = {
     "nmn": {"method": "nmn"},
-    "mann": {"method": "mann"},
+    "mann": {"method": "mann", "shares": (0.4, 0.6, 0.0)},
     "maml": {"method": "maml", "model": _MAML},
     "maml-transductive": {"method": "maml", "model": _MAML, "control": "transductive"},
     "fomaml": {"method": "fomaml", "model": _MAML},
