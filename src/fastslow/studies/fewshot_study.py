@@ -74,10 +74,8 @@ class FewShotStudy:
         if not found:
             raise InputError(f"{cell.key} is no cell of study {self.name}; take one of its cells")
         config, budget = found[0]
-        changes = {}
-        if config.encoder is not None:
-            changes["encoder"] = str(_trained_encoder(config, folder.parent))
-        result = go_on(config, folder, changes, episodes=_QUICK_EPISODES if budget == "quick" else EPISODES)
+        encoder = None if config.encoder is None else _planned(config.preset, config.seed)[0]
+        result = run_on_encoder(config, encoder, folder, episodes=_QUICK_EPISODES if budget == "quick" else EPISODES)
         options = {**result.cell.options, "encoder": cell.options["encoder"]}  # by its row, wherever it lies
         return dataclasses.replace(result, cell=dataclasses.replace(result.cell, options=options))
 
@@ -112,13 +110,14 @@ def _planned(preset: str, seed: int) -> list[FewShotConfig]:
     return [encoder, *controls, on_it, *(dataclasses.replace(fast, method=name) for name in others)]
 
 
-def _trained_encoder(config: FewShotConfig, runs: Path) -> Path:
-    """The run folder of the encoder that a run starts from; trained here where it has no model yet."""
-    encoder = _planned(config.preset, config.seed)[0]
-    folder = runs / encoder.run_name()
-    if not (folder / "model.safetensors").exists():
-        go_on(encoder, folder, {}, episodes=EPISODES)
-    return folder
+def run_on_encoder(config: FewShotConfig, encoder: FewShotConfig | None, folder: Path, *, episodes: int) -> Result:
+    """A run that starts from an encoder, if any, trained beside it where it has no model yet; see `go_on`."""
+    if encoder is None:
+        return go_on(config, folder, {}, episodes=episodes)
+    start = folder.parent / encoder.run_name()
+    if not (start / "model.safetensors").exists():
+        go_on(encoder, start, {}, episodes=EPISODES)
+    return go_on(config, folder, {"encoder": str(start)}, episodes=episodes)
 
 
 def go_on(config: FewShotConfig, folder: Path, changes: Mapping[str, Any], *, episodes: int) -> Result:
