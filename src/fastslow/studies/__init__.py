@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 STUDIES: dict[str, str] = {
     "fewshot": "fastslow.studies.fewshot_study:STUDY",
     "predictors": "fastslow.studies.predictors:STUDY",
+    "streams": "fastslow.studies.streams:STUDY",
     "table1": "fastslow.studies.table1:STUDY",
 }
 
