@@ -29,6 +29,15 @@ def default_learner(n_way: int) -> Learner:
     return Learner(learner, learner.network.encoder, learner)
 
 
+def as_used(encoder: Any) -> Any:
+    """A folded encoder as `FewShotClassifier` has it."""
+    try:
+        from fastslow.core.packed import packed
+    except ImportError:  # an older checkout
+        return encoder
+    return packed(encoder)
+
+
 def shipped_classifier(n_way: int, *, fast: bool) -> Any:
     """The shipped learner of 1-shot tasks: the small one (an older checkout has no other), or the most accurate."""
     name = f"omniglot-{n_way}w1s"

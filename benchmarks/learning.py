@@ -1,7 +1,8 @@
 """Learning one task and answering its queries at batch 1, beside other few-shot learners on an encoder of that size.
 
 What is timed of ours is what a user calls: `FewShotClassifier.learn` on images and labels, checks and all. The others
-are functions on tensors that need no checks. All encoders have their batch norm folded.
+are functions on tensors that need no checks. All encoders have their batch norm folded and, but for MAML's, which
+changes, their convolutions packed.
 
 - fastslow, eight views: the most accurate of the shipped models, whose encoder is wider and looks eight times.
 - prototypical network: one pass of the encoder, the mean of each class.
@@ -20,7 +21,7 @@ import functools
 from typing import Any
 
 import torch
-from checkouts import default_learner, shipped_classifier
+from checkouts import as_used, default_learner, shipped_classifier
 from timing import Form
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -51,13 +52,14 @@ class _Task:
         self.n_way, self.labels = n_way, torch.arange(n_way)
         images, query_images = drawings(n_way), drawings(QUERIES_PER_CLASS * n_way)
         self.support, self.queries = (drawn.unsqueeze(1) / 255 for drawn in (images, query_images))
-        self.encoder = default_learner(n_way).encoder.folded()
+        folded = default_learner(n_way).encoder.folded()
+        self.encoder = as_used(folded)
         self.by_name = {PROTOTYPES: self.prototypes, ANIL: self.anil, MAML: self.maml}
         for name, fast in ((OURS, True), (ACCURATE, False)):
             self.by_name[name] = functools.partial(self.ours, shipped_classifier(n_way, fast=fast))
         self.images, self.query_images = images.numpy(), query_images.numpy()
         self.names = [f"class {k}" for k in range(n_way)]
-        self.adapted = nn.Sequential(copy.deepcopy(self.encoder), nn.Linear(self.encoder.num_features, n_way))
+        self.adapted = nn.Sequential(copy.deepcopy(folded), nn.Linear(self.encoder.num_features, n_way))
         named = self.adapted.requires_grad_().named_parameters()
         self.parameters = [parameter for name, parameter in named if "log_sharpness" not in name]  # of prototypes alone
         self.start = [parameter.detach().clone() for parameter in self.parameters]

@@ -74,6 +74,36 @@ def test_gradients_other_types_and_traces_go_the_plain_way():
         assert_close(traced(images(3)), plain(images(3)), rtol=1e-6, atol=1e-6)
 
 
+def test_autocast_and_a_single_image_without_a_batch_go_the_plain_way():
+    plain = encoder()
+    convolution = next(part for part in packed(plain).modules() if isinstance(part, PackedConv2d))
+    with torch.inference_mode():
+        assert convolution(images(1)[0]).shape == (8, 14, 14)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert_close(packed(plain)(images(3)), plain(images(3)), **exactly)
+
+
+def test_weights_that_change_are_laid_out_anew():
+    quick = packed(encoder())
+    plain = encoder()
+    convolution, other = (next(p for p in e.modules() if isinstance(p, nn.Conv2d)) for e in (quick, plain))
+    seen = images(3)
+    with torch.no_grad():
+        quick(seen)
+        for change in (lambda c: c.weight.mul_(2), lambda c: c.half().float(), lambda c: c.load_state_dict(twice(c))):
+            change(convolution)
+            change(other)
+            assert_close(quick(seen), plain(seen), rtol=1e-6, atol=1e-6)
+        weights = {name: 2 * value for name, value in convolution.named_parameters()}
+        doubled = torch.func.functional_call(convolution, weights, (seen,))
+        assert_close(doubled, 2 * other(seen), rtol=1e-6, atol=1e-6)
+        assert_close(convolution(seen), other(seen), rtol=1e-6, atol=1e-6)
+
+
+def twice(module):
+    return {name: 2 * value for name, value in module.state_dict().items()}
+
+
 def test_what_is_packed_is_copied_saved_and_given_other_weights_as_any_module():
     plain, quick = encoder(), packed(encoder())
     with torch.inference_mode():

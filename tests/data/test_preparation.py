@@ -337,3 +337,11 @@ def test_byte_orders_end_in_the_machines_own(kind):
 def test_ink_has_four_values():
     with pytest.raises(InputError, match="ink='none'"):
         refuse_unprepared("none", crop=False)
+
+
+@pytest.mark.parametrize("ink", ["auto", "as_is"])
+def test_greys_beyond_what_32_bits_can_tell_from_the_range_are_read_alike_alone_and_beside_others(ink):
+    page = np.zeros((8, 8))
+    page[3, 2:5] = 1 + 1e-9, 0.5, 0.7
+    alone = outcome(lambda: prepare(page, size=8, ink=ink, name="images[0]"))
+    assert outcome(lambda: prepare_stack(page[None], size=8, ink=ink)[0]) == alone

@@ -187,3 +187,8 @@ def test_every_registered_study_can_be_loaded_and_has_cells():
             cells = study.cells(budget)
             assert cells
             assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_data_without_a_name_are_refused_before_any_cell_is_made(tmp_path):
+    with pytest.raises(InputError, match=r"got data='.*'; a study runs on data with a name: glyphs, omniglot"):
+        Selection(data=str(tmp_path)).of(load_study("table1"), "cpu")

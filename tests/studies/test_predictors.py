@@ -64,7 +64,6 @@ def test_a_row_without_results_is_empty():
 
 @pytest.mark.no_cover  # a training, by code that others run
 def test_rows_start_from_one_encoder_which_is_trained_first(few_glyphs, tmp_path, monkeypatch):
-    monkeypatch.setattr(predictors, "EPISODES", 2)
     small = predictors.Plan("glyphs", steps=2, seeds=1, episodes=2, encoder_steps=1)
     monkeypatch.setattr(predictors, "BUDGETS", {"cpu": small})
     monkeypatch.setattr("fastslow.studies.fewshot_study.EPISODES", 2)

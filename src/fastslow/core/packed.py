@@ -1,12 +1,12 @@
 """Convolutions for inference on a processor: weights laid out once, not in every pass, as oneDNN wants them.
 
-For a few images that is a seventh of an encoder's time. Answers are those of `nn.Conv2d`, bit for bit.
+With a few images, laying them out is a good part of an encoder's time. Answers are those of `nn.Conv2d` up to rounding.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,21 +29,30 @@ def packed(module: ModuleT) -> ModuleT:
     return module
 
 
-class PackedConv2d(nn.Conv2d):
-    """A convolution whose weights do not change any more; use `packed`."""
+class _LaidOut(NamedTuple):
+    """A layout, and the weights that it is of, at which change of theirs."""
 
-    _laid_out: Tensor | None = None
+    layout: Tensor
+    weight: Tensor
+    version: int
+
+
+class PackedConv2d(nn.Conv2d):
+    """A convolution whose weights seldom change; use `packed`. Changes of `weight.data` in place are not seen."""
+
+    _laid_out: _LaidOut | None = None
 
     def forward(self, input: Tensor) -> Tensor:
-        """As `nn.Conv2d`; whatever is not 32 bits on a processor, or wants gradients or a graph, goes its way."""
+        """As `nn.Conv2d`, and in its way unless images are 32 bits on a processor, without gradients or a graph."""
         if not self._applies(input):
             return super().forward(input)
         assert _LAY_OUT is not None
         assert _CONVOLVE is not None
         how = (list(self.padding), list(self.stride), list(self.dilation), self.groups)
-        if self._laid_out is None:
-            self._laid_out = _LAY_OUT(self.weight.detach().to_mkldnn(), *how, None)
-        convolved: Tensor = _CONVOLVE(input, self._laid_out, self.bias, *how, "none", [], "")
+        weight, version = self.weight, 0 if self.weight.is_inference() else self.weight._version
+        if self._laid_out is None or self._laid_out.weight is not weight or self._laid_out.version != version:
+            self._laid_out = _LaidOut(_LAY_OUT(weight.detach().to_mkldnn(), *how, None), weight, version)
+        convolved: Tensor = _CONVOLVE(input, self._laid_out.layout, self.bias, *how, "none", [], "")
         return convolved
 
     def _applies(self, images: Tensor) -> bool:
@@ -51,7 +60,9 @@ class PackedConv2d(nn.Conv2d):
             bool(torch.backends.mkldnn.enabled)
             and _LAY_OUT is not None
             and _CONVOLVE is not None
+            and images.dim() == 4
             and not torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
             and images.dtype == self.weight.dtype == torch.float32
             and images.device.type == self.weight.device.type == "cpu"
             and not torch.compiler.is_compiling()
@@ -61,10 +72,6 @@ class PackedConv2d(nn.Conv2d):
     def _apply(self, *args: Any, **kwargs: Any) -> PackedConv2d:  # noqa: ANN401 - as nn.Module has it
         self._laid_out = None
         return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call,no-any-return]
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        self._laid_out = None
-        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_laid_out"}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 from PIL import Image
 
-from fastslow.data.binary import BRIGHT_INK, border_of, clean_binary, smooth
+from fastslow.data.binary import BRIGHT_INK, border_of, clean_binary, not_rounded, smooth
 from fastslow.data.scale import Pixels, in_unit
 from fastslow.errors import InputError, refuse_unknown
 
@@ -120,17 +120,25 @@ def _side_by_side(
     """All at once what `prepare` leaves as it is or only smooths; and which images these are."""
     if images.dtype.kind in "ui" and images.dtype != np.uint8:
         return np.empty(images.shape, np.float32), np.zeros(len(images), bool)
+    if ink == "as_is":
+        return _as_clean(images)
     lit, binary = clean_binary(images)
-    if ink != "as_is" and binary.all():
+    if binary.all():
         return smooth(lit), binary
+    prepared, clean = _as_clean(images)
+    ready = binary | (clean & ~_are_binary(prepared))
+    prepared[binary] = smooth(lit[binary])
+    return prepared, ready
+
+
+def _as_clean(
+    images: Shaped[np.ndarray, "images height width"],
+) -> tuple[Float32[np.ndarray, "images height width"], Bool[np.ndarray, " images"]]:
+    """Images scaled as if they needed no other change; and which need none."""
     prepared = images.astype(np.float32)
     if images.dtype == np.uint8:
         prepared /= np.float32(255)
-    clean = _are_clean(prepared)
-    if ink == "as_is":
-        return prepared, clean
-    prepared[binary] = smooth(lit[binary])
-    return prepared, binary | (clean & ~_are_binary(prepared))
+    return prepared, _are_clean(prepared) & not_rounded(images)
 
 
 def _grey(unit: Float32[np.ndarray, "height width *channels"], ink: Ink) -> Grey:

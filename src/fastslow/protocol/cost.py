@@ -61,7 +61,7 @@ def learning_cost(model: str | Path, *, n_way: int, n_shot: int) -> dict[str, In
 
 
 def _ready(method: Method[object]) -> Method[object]:
-    """A method as it is used: evaluation mode, its encoder folded where nothing else reads it."""
+    """A method in evaluation mode, its encoder folded where nothing else reads it; convolutions are torch's own."""
     if type(method).embed is Method.embed:
         method.encoder = method.encoder.folded()
     return method.eval().requires_grad_(method.needs_autograd)

@@ -89,7 +89,7 @@ class FewShotStudy:
             numbers = [[r.numbers[name] for r in row if name in r.numbers] for name in names]
             rows.append([*what, *(mean_over_seeds(each) if each else "-" for each in numbers)])
         columns = ["data", "method", "preset", "control", "length", *names]
-        measured = " and on ".join(dict.fromkeys(map(_measured_on, results)))
+        measured = " and on ".join(dict.fromkeys(map(measured_on, results)))
         return Page("Few-shot classification, 5-way 1-shot", [Table(f"Accuracy on {measured}, %", columns, rows)])
 
 
@@ -133,7 +133,7 @@ def go_on(config: FewShotConfig, folder: Path, changes: Mapping[str, Any], *, ep
     return result
 
 
-def _measured_on(result: Result) -> str:
+def measured_on(result: Result) -> str:
     """The classes that a result was measured on, in words."""
     protocol = result.provenance.protocol
     seen = protocol.get("trained_on_classes")

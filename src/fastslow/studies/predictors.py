@@ -14,10 +14,10 @@ from fastslow.protocol.result import Cell, Result
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.fewshot_config import FewShotConfig
-from fastslow.studies.fewshot_study import EPISODES, PLANS, run_on_encoder
+from fastslow.studies.fewshot_study import EPISODES, PLANS, measured_on, run_on_encoder
 
 _ALL = " + ".join(CONTROLLERS)
-#: Controllers that learn fast, by the name of the row: all eight subsets.
+#: Controllers that learn fast, by the name of the row: one or two of the three.
 SUBSETS: dict[str, dict[str, Any]] = {
     " + ".join(names): {"model": {"fast_controllers": list(names)}}
     for count in (2, 1)
@@ -44,7 +44,7 @@ class Plan:
 
     Attributes:
         data: that it is for.
-        steps: of everything but the encoder; of all, where the encoder is none of its own.
+        steps: of everything but the encoder; of all, where each row trains an encoder of its own.
         seeds: how many.
         episodes: of each measurement.
         encoder_steps: of the encoder that all rows of a seed start from; 0 if each trains its own.
@@ -94,8 +94,8 @@ class PredictorsStudy:
         for title, rows in ROWS.items():
             lines = [[name, *_numbers([r for r in results if _is_of(r, changes)])] for name, changes in rows.items()]
             tables.append(Table(title, [title, "accuracy", "fast path off", "prototypes, same encoder"], lines))
-        data = ", ".join(dict.fromkeys(result.cell.data for result in results))
-        return Page(f"The paper's predictors, 5-way 1-shot on {data}, % of test classes' queries", tables)
+        measured = " and on ".join(dict.fromkeys(map(measured_on, results)))
+        return Page(f"The paper's predictors: 5-way 1-shot, % right on {measured}", tables)
 
     def _cell(self, config: FewShotConfig) -> Cell:
         return dataclasses.replace(config.cell(), study=self.name)
