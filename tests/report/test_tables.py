@@ -111,6 +111,13 @@ def test_rows_come_in_the_order_of_their_numbers():
     assert lengths == ["600steps", "6000steps", "20000steps"]
 
 
+def test_rows_of_one_name_come_in_the_order_of_their_options_those_without_one_first():
+    shares = [{"wrong_labels": 0.3}, {}, {"wrong_labels": 0.1}, {"wrong_labels": 0.2}]
+    cells = [Cell("evaluate", "fastslow", "omniglot", {"task": "5w5s", **share}, 0) for share in shares]
+    ordered = rows_of(Result(cell, {"accuracy": Interval(0.9, 0.1, 9)}, Provenance("x", {})) for cell in cells)
+    assert [row[0].cell.options.get("wrong_labels") for row in ordered] == [None, 0.1, 0.2, 0.3]
+
+
 def test_studies_have_tables_of_their_own_and_numbers_their_units():
     other = Result(Cell("tracks", "gru", "eth", {}, 0), {"error": Interval(0.321, 0.01, 9, "m")}, Provenance("x", {}))
     page = results_page([result(0.9, 0), other])

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fastslow.errors import InputError
-from fastslow.protocol.result import SHARE, Interval, Result, read_result
+from fastslow.protocol.result import SHARE, Cell, Interval, Result, read_result
 
 #: What the numbers of a result, and methods, are called.
 ROW_NAMES = {
@@ -112,7 +112,7 @@ def rows_of(results: Iterable[Result]) -> list[list[Result]]:
     rows: dict[str, list[Result]] = defaultdict(list)
     for result in sorted(results, key=lambda result: result.cell.seed):
         rows[json.dumps(_facts(result), sort_keys=True)].append(result)
-    return sorted(rows.values(), key=lambda row: _by_number(row[0].cell.row))
+    return sorted(rows.values(), key=lambda row: _order(row[0].cell))
 
 
 def results_page(results: Sequence[Result]) -> str:
@@ -245,6 +245,12 @@ def _in_common(rows: Sequence[Sequence[Result]]) -> str:
 def _format(unit: str) -> tuple[float, str, str]:
     """Factor, format and unit in which numbers of a unit are written."""
     return (100.0, ".2f", "%") if unit == SHARE else (1.0, ".4g", unit)
+
+
+def _order(cell: Cell) -> str:
+    """What rows are sorted by: their name without its checksum, then their options; without one before with it."""
+    options = ", ".join(f"{name}={value}" for name, value in sorted(cell.options.items()))
+    return _by_number(f"{cell.row.rpartition('-')[0]} {options}")
 
 
 def _by_number(text: str) -> str:
