@@ -1,10 +1,12 @@
+import weakref
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from fastslow.core.encoders import ConvBlock, ConvEncoder, Projection, build_encoder, images_per_pass
+from fastslow.core.encoders import ConvBlock, ConvEncoder, Projection, build_encoder, images_per_pass, in_passes
 from fastslow.errors import InputError
 
 
@@ -188,3 +190,17 @@ def test_a_pass_holds_as_many_images_as_16_mib_of_the_largest_activation(channel
         largest, size = max(largest, 4 * number * size**2), size // 2
     assert images_per_pass(encoder) == images_per_pass(encoder.encoder) == images == max(1, 16 * 2**20 // largest)
     assert images_per_pass(encoder.double()) == max(1, 16 * 2**20 // (2 * largest))
+
+
+@pytest.mark.parametrize(("count", "size"), [(7, 3), (6, 3), (1, 3), (3, 8)])
+def test_passes_give_what_one_gives_and_none_of_their_results_is_kept(count, size):
+    kept = []
+
+    def call(part):
+        result = torch.stack([part.sum((1, 2, 3)), part.amax((1, 2, 3))], 1)
+        assert all(earlier() is None for earlier in kept[1:])  # the first gives the shape
+        kept.append(weakref.ref(result))
+        return result
+
+    seen = images(count)
+    assert_close(in_passes(call, seen, size), call(seen), rtol=0, atol=0)

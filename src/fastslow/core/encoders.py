@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -241,6 +241,30 @@ def build_encoder(
     if not projection:
         return ImageEncoder(encoder, None)
     return ImageEncoder(encoder, Projection(num_features=encoder.num_features, dim=projection))
+
+
+def in_passes(call: Callable[[Tensor], Tensor], images: Tensor, size: int) -> Tensor:
+    """What a function makes of many images, so many at a time, joined.
+
+    All memory for it is taken in the first pass. Small results kept between large ones that are freed would leave
+    holes, each too small for the next pass: gigabytes, after thousands of passes.
+
+    Args:
+        call: images, shape (images, ...), to as many rows; without a graph.
+        images: shape (images, ...).
+        size: images a pass.
+
+    Returns:
+        Shape (images, ...) of the rows.
+    """
+    first = call(images[:size])
+    if len(images) <= size:
+        return first
+    joined = first.new_empty(len(images), *first.shape[1:])
+    joined[:size] = first
+    for start in range(size, len(images), size):
+        joined[start : start + size] = call(images[start : start + size])
+    return joined
 
 
 def images_per_pass(encoder: ImageEncoder | ConvEncoder) -> int:

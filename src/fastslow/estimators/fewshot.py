@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from fastslow.core.encoders import images_per_pass
+from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.packed import packed
 from fastslow.data.preparation import Ink, prepare_stack, refuse_unprepared
 from fastslow.data.scale import as_pixels
@@ -160,9 +160,7 @@ class FewShotClassifier:
         return [names[best] for best in self.decision_function(images).argmax(-1)]
 
     def _features(self, images: Tensor) -> Tensor:
-        if len(images) <= self._images_per_pass:
-            return self.method.embed(images)
-        return torch.cat([self.method.embed(part) for part in torch.split(images, self._images_per_pass)])
+        return in_passes(self.method.embed, images, self._images_per_pass)
 
     def _checked(self, images: ArrayLike | Tensor) -> Tensor:
         """Images as floats (images, 1, size, size) in [0, 1], prepared, on the device."""

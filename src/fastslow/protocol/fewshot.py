@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from fastslow.core.encoders import ConvEncoder, ImageEncoder, images_per_pass
+from fastslow.core.encoders import ConvEncoder, ImageEncoder, images_per_pass, in_passes
 from fastslow.core.views import ViewsEncoder
 from fastslow.data.base import ClassImages
 from fastslow.data.splits import Split
@@ -90,11 +90,10 @@ def embed(
     were_training = [module for module in encoder.modules() if module.training]
     encoder.eval()
     passes = 1 if device is None or device.type == "cpu" else ACCELERATOR_PASSES
-    parts = torch.split(images, passes * images_per_pass(convolutions))
-    features = [call(to_unit(part.to(device))) for part in parts]
+    features = in_passes(lambda part: call(to_unit(part.to(device))), images, passes * images_per_pass(convolutions))
     for module in were_training:
         module.training = True
-    return torch.cat(features)
+    return features
 
 
 def accuracy_with_interval(accuracies: Float[Tensor, " episodes"]) -> Interval:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from fastslow.core.encoders import images_per_pass
+from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.data.augment import affine, affine_amounts
 from fastslow.methods.base import Method
 from fastslow.protocol.fewshot import embed, to_unit
@@ -61,8 +61,9 @@ def features_of(
         Abandoned: if the user wants to stop.
     """
     device = method.encoder.log_sharpness.device
-    features = []
-    for part in torch.split(images, _PASSES * images_per_pass(method.encoder)):
+
+    def some(part: Tensor) -> Tensor:
         stop.check()
-        features.append(embed(method, part, device=device))
-    return torch.cat(features)
+        return embed(method, part, device=device)
+
+    return in_passes(some, images, _PASSES * images_per_pass(method.encoder))
