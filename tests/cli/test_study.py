@@ -50,7 +50,7 @@ def test_there_is_a_line_for_each_missing_cell_that_is_wanted(study, capsys):
     capsys.readouterr()
     assert [line.split()[-1] for line in lines(capsys, "--budget", "cpu")] == keys[:2] + keys[3:]
     assert [line.split()[-1] for line in lines(capsys, "--budget", "cpu", "--seeds", "1")] == [keys[0], keys[4]]
-    assert all(" --data none " in line for line in lines(capsys, "--data", "none"))
+    assert all(" --data digits " in line for line in lines(capsys, "--data", "digits"))
     assert "got methods=['magic']" in fails(capsys, "study", "lines", "fake", "--methods", "magic")
 
 
