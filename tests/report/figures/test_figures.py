@@ -12,7 +12,7 @@ from fastslow.methods import build_method
 from fastslow.methods.config import preset
 from fastslow.protocol.result import Interval
 from fastslow.report.figures.accuracy_bars import AccuracyBars
-from fastslow.report.figures.base import label
+from fastslow.report.figures.base import canvas, label, lift_apart
 from fastslow.report.figures.contact_sheet import contact_sheet
 from fastslow.report.figures.gradient_quality import GradientQuality
 from fastslow.report.figures.learning_curve import LearningCurve
@@ -231,3 +231,18 @@ def test_memory_at_work_of_any_kind_of_memory(tmp_path, images, changes):
 def test_memory_at_work_refuses_too_few_classes(images):
     with pytest.raises(InputError, match="class"):
         MemoryAtWork.of(learner(), images.select([0, 1]))
+
+
+def test_names_of_points_that_nearly_coincide_are_lifted_apart_and_the_others_left():
+    figure = canvas(4.0, 3.0)
+    axes = figure.subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    places = [(0.3, 0.5), (0.3, 0.5), (0.32, 0.51), (0.3, 0.55), (0.8, 0.1)]
+    names = [axes.annotate("a name", place, xytext=(6, 4), textcoords="offset points") for place in places]
+    lift_apart(figure, names)
+    figure.draw_without_rendering()
+    boxes = [name.get_window_extent() for name in names]
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:index])
+    assert names[-1].xyann == (6, 4)
+    assert all(name.xyann[0] == 6 for name in names)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastslow.errors import InputError
 from fastslow.protocol.result import Interval
-from fastslow.report.figures.base import BLUE, Frame, canvas, label, save
+from fastslow.report.figures.base import BLUE, Frame, canvas, label, lift_apart, save
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +39,15 @@ class AccuracyAgainstCost:
         """Writes the picture as a PNG file."""
         figure = canvas(8.0, 5.0)
         axes = figure.subplots()
+        names = []
         for name, milliseconds, number in self.points:
             half = None if number.half_width is None else 100 * number.half_width
             axes.errorbar(milliseconds, 100 * number.mean, yerr=half, fmt="o", color=BLUE, capsize=3)
-            axes.annotate(
-                label(name), (milliseconds, 100 * number.mean), xytext=(6, 4), textcoords="offset points", fontsize=9
-            )
+            place = (milliseconds, 100 * number.mean)
+            names.append(axes.annotate(label(name), place, xytext=(6, 4), textcoords="offset points", fontsize=9))
         axes.set(xscale="log", xlabel="to learn one task, milliseconds on one thread", ylabel="accuracy (%)")
         axes.margins(x=0.2, y=0.1)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+        lift_apart(figure, names)
         save(figure, path)

@@ -6,6 +6,7 @@ Colours are those of Okabe and Ito, which colour-blind readers tell apart; text 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -16,6 +17,8 @@ from fastslow.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8A8A8A"
 DOTS_PER_INCH = 160
@@ -55,6 +58,23 @@ def label(text: str, longest: int = _LONGEST_LABEL) -> str:
     line = "".join(sign if sign.isprintable() else " " for sign in text)
     cut = line if len(line) <= longest else f"{line[: longest - 1]}…"
     return cut.replace("$", r"\$")
+
+
+def lift_apart(figure: Figure, names: Sequence[Annotation]) -> None:
+    """Lifts names, those lower down first, until none lies on another; for names of points, a few dozen."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.draw_without_rendering()
+    placed: list[Bbox] = []
+    for name in sorted(names, key=lambda name: name.get_window_extent().y0):
+        box = name.get_window_extent()
+        for other in sorted(placed, key=lambda other: other.y0):
+            if box.overlaps(other):
+                lift = other.y1 - box.y0 + 1
+                box = box.translated(0, lift)
+                right, up = name.xyann
+                name.xyann = (right, up + lift * 72 / figure.dpi)
+        placed.append(box)
 
 
 def drawing(axes: Axes, image: Tensor) -> None:
