@@ -21,11 +21,9 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 def packed(module: ModuleT) -> ModuleT:
     """A copy for inference whose convolutions are packed; state, devices and tracing as before."""
     module = copy.deepcopy(module)
-    for parent in list(module.modules()):
-        for name, child in parent.named_children():
-            if type(child) is nn.Conv2d and child.padding_mode == "zeros" and not isinstance(child.padding, str):
-                child.__class__ = PackedConv2d
-                setattr(parent, name, child)
+    for part in module.modules():
+        if type(part) is nn.Conv2d and part.padding_mode == "zeros" and not isinstance(part.padding, str):
+            part.__class__ = PackedConv2d
     return module
 
 
