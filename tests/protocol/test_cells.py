@@ -148,13 +148,16 @@ def test_evaluations_on_harder_episodes_are_told_apart_and_the_usual_ones_keep_t
     protocol = {name: MEASURED[name] for name in ("part", "split", "episodes", "seed")}
     named = {"model": "runs/x-seed0", "method": "fastslow", "data": "omniglot", "task": "5w1s", "seed": 0}
     usual = evaluation_cell(**named, protocol=protocol)
-    assert evaluation_cell(**named, protocol=protocol | {"same_alphabet": False, "wrong_labels": 0.0}) == usual
+    assert (
+        evaluation_cell(**named, protocol=protocol | {"same_alphabet": False, "wrong_labels": 0.0, "rotations": "none"})
+        == usual
+    )
     rows = {usual.row}
-    for change in ({"same_alphabet": True}, {"wrong_labels": 0.1}, {"wrong_labels": 0.2}):
+    for change in ({"same_alphabet": True}, {"wrong_labels": 0.1}, {"wrong_labels": 0.2}, {"rotations": "episode"}):
         cell = evaluation_cell(**named, protocol=protocol | change | {"wrong_labels_each": 3})
         assert {name: cell.options[name] for name in change} == change
         rows.add(cell.row)
-    assert len(rows) == 4
+    assert len(rows) == 5
 
 
 @pytest.mark.parametrize("seed", [0, 10**12 - 1])

@@ -143,10 +143,32 @@ def test_test_episodes_do_not_depend_on_torchs_random_stream_and_the_model_is_no
     assert all(torch.equal(before[name], value) for name, value in model.method.state_dict().items())
 
 
-def test_progress_counts_the_episodes_of_the_main_number():
+def test_progress_counts_the_images_and_the_episodes_of_the_main_number():
     done = []
-    evaluate(model_of(), episodes=51, on_progress=done.append)
-    assert done == [50, 51]
+    evaluate(model_of(), episodes=51, on_progress=lambda *told: done.append(told))
+    assert done == [("images", 30, 30), ("episodes", 50, 51), ("episodes", 51, 51)]
+
+
+def test_turned_classes_are_measured_as_such_and_those_trained_on_are_known_turned_as_well():
+    details = {"trained_on": trained_on("d", "s", ["c5", "c6", "c0"])}
+    model, given, features = model_of(details=details, method="protonet"), data(), {}
+    turned = {
+        "images": given["images"].with_rotations(),
+        "split": make_split(
+            "s", given["images"].with_rotations().class_names, train=range(5), validation=(),
+            test=[k * 10 + c for k in range(4) for c in range(5, 10)],
+        ),
+    }  # fmt: skip
+    upright = evaluate(model, features=features)
+    classes = evaluate(model, rotations="classes", features=features)
+    episode = evaluate(model, rotations="episode", features=features)
+    assert classes.numbers["accuracy"] == evaluate(model, turned).numbers["accuracy"]
+    assert len({str(each.numbers["accuracy"]) for each in (upright, classes, episode)}) == 3
+    assert [each.facts["trained_on_classes"] for each in (upright, classes, episode)] == [2, 8, 8]
+    assert [each.facts.get("rotations") for each in (upright, classes, episode)] == [None, "classes", "episode"]
+    assert upright.facts["classes_used"] * 4 == classes.facts["classes_used"] == 20
+    with pytest.raises(InputError, match=r"got rotations='x'; choose from \['none', 'classes', 'episode'\]"):
+        evaluate(model, rotations="x")
 
 
 def test_classes_trained_on_are_counted_and_the_new_ones_measured_alone():

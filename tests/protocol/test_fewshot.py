@@ -8,7 +8,8 @@ from fastslow.core import encoders
 from fastslow.core.encoders import ConvEncoder, build_encoder, images_per_pass
 from fastslow.errors import InputError
 from fastslow.methods.protonet import PrototypicalNetwork
-from fastslow.protocol.fewshot import QUERIES_PER_CLASS, accuracy_with_interval, embed, evaluate_episodes, to_unit
+from fastslow.protocol.features import embed, to_unit
+from fastslow.protocol.fewshot import QUERIES_PER_CLASS, accuracy_with_interval, evaluate_episodes
 
 
 def data(num_classes=7, num_each=18, spread=1.0):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fastslow.data.episodes import EpisodeSampler
 from fastslow.errors import InputError
 from fastslow.protocol.fewshot import evaluate_episodes
-from fastslow.protocol.hardness import Corruption, Hardness, num_wrong, wrong_labels
+from fastslow.protocol.hardness import Corruption, Hardness, hardness_of, num_wrong, wrong_labels
 
 SHARES = st.sampled_from([0.1, 0.2, 0.3, 0.4, 1.0])
 
@@ -169,3 +169,11 @@ def test_facts_name_only_what_is_not_as_usual():
     assert Hardness(torch.zeros(3), 1.0).facts(5, 1) == {
         "wrong_labels": 1.0, "wrong_labels_each": 5, "same_alphabet": True,
     }  # fmt: skip
+    assert Hardness(rotations="episode").facts(5, 1) == {"rotations": "episode"}
+
+
+def test_turned_classes_of_one_alphabet_are_classes_of_their_own_and_no_angle_is_drawn_for_them():
+    names, options = ("A/B/1", "A/C/1", "A/B/2"), {"same_alphabet": True, "wrong_labels": 0.0}
+    assert hardness_of(names, **options, rotations="classes").groups.tolist() == [0, 1, 0] * 4
+    with pytest.raises(InputError, match="got rotations='episode' with same_alphabet"):
+        hardness_of(names, **options, rotations="episode")

@@ -285,10 +285,12 @@ def test_harder_episodes_are_said_in_the_title_and_have_columns_of_their_own():
 
     plain = result(0.9, 0)
     assert title_of(plain) == "5-way 1-shot, glyphs test classes"
+    turned = harder(rotations="episode")
+    assert title_of(turned) == f"{title_of(plain)}, each turned by an angle drawn for the episode"
     both = harder(same_alphabet=True, wrong_labels=0.3)
     assert title_of(both) == f"{title_of(plain)}, within one alphabet, 30 % of the support labels wrong"
     assert remarks(both)[-1].endswith("too few images in each, or too few classes in its alphabet")
-    shown = rows(plain, harder(same_alphabet=True), harder(wrong_labels=0.2))
-    assert sorted((row["same_alphabet"], row["wrong_labels"]) for row in shown) == [
-        ("-", "-"), ("-", "0.2"), ("true", "-"),
+    shown = rows(plain, harder(same_alphabet=True), harder(wrong_labels=0.2), turned)
+    assert sorted((row["same_alphabet"], row["wrong_labels"], row["rotations"]) for row in shown) == [
+        ("-", "-", "-"), ("-", "-", "episode"), ("-", "0.2", "-"), ("true", "-", "-"),
     ]  # fmt: skip

@@ -14,7 +14,14 @@ from fastslow.report.figures.accuracy_cost import AccuracyAgainstCost
 from fastslow.studies import fewshot_study, load_study, table1
 from fastslow.studies.base import Study
 from fastslow.studies.table1 import PLANS, ROWS, STUDY
-from fastslow.studies.table1_harder import SAME_ALPHABET, WRONG, digits_name, wrong_labels_name
+from fastslow.studies.table1_harder import (
+    SAME_ALPHABET,
+    TURNED_SHOTS,
+    WRONG,
+    digits_name,
+    turned_name,
+    wrong_labels_name,
+)
 from fastslow.studies.table1_page import PAPER, table1_page
 
 
@@ -52,7 +59,8 @@ def test_a_cell_is_trained_measured_at_one_and_five_shots_and_its_cost_taken(few
     assert {"accuracy, 5-shot", "protonet, 5-shot", "learn_ms", "learn_mflop", "model_mib"} <= set(result.numbers)
     assert result.numbers["accuracy, 5-shot"].count == 4
     assert result.numbers["accuracy, 5-shot, 40% wrong labels"].count == 2
-    assert list(result.provenance.protocol["measurements"]) == ["5-shot", *map(wrong_labels_name, WRONG)]
+    turned = map(turned_name, TURNED_SHOTS)
+    assert list(result.provenance.protocol["measurements"]) == ["5-shot", *turned, *map(wrong_labels_name, WRONG)]
     write_result(tmp_path / "result.json", result)
     assert read_result(tmp_path / "result.json") == result
     assert result.provenance.protocol["needs_autograd"] is False

@@ -18,7 +18,14 @@ from fastslow.methods.files import TrainedModel, save_model
 from fastslow.protocol.classes import ENTRY, trained_on
 from fastslow.protocol.fewshot import evaluate_model
 from fastslow.studies.fewshot_config import FewShotConfig
-from fastslow.studies.table1_harder import SAME_ALPHABET, digits_name, measure_all, measurements, wrong_labels_name
+from fastslow.studies.table1_harder import (
+    SAME_ALPHABET,
+    digits_name,
+    measure_all,
+    measurements,
+    turned_name,
+    wrong_labels_name,
+)
 
 ALPHABETS = [f"images_evaluation/{name}/character{n:02}" for name in ("Oriya", "Tibetan") for n in range(1, 22)]
 #: Characters trained on, two alphabets for test, and one too small for 20 ways.
@@ -29,6 +36,7 @@ NAMES = (
 )
 EDGE = int(TINY_MODEL["image_size"])
 WRONG = [wrong_labels_name(share) for share in (0.1, 0.2, 0.3, 0.4)]
+TURNED = [turned_name(shot) for shot in (1, 5)]
 DIGITS = [digits_name(shot) for shot in (1, 5, 10)]
 
 
@@ -73,14 +81,14 @@ def wanted(config):
 
 
 def test_characters_of_twenty_ways_are_measured_in_all_tests_those_of_five_and_glyphs_in_some(made_up):
-    assert wanted(config(20)) == (["5-shot", *WRONG, SAME_ALPHABET, *DIGITS], [])
-    assert wanted(config(20, data="glyphs")) == (["5-shot", *WRONG, *DIGITS], [])
-    assert wanted(config(5)) == (["5-shot", *WRONG], [])
+    assert wanted(config(20)) == (["5-shot", *TURNED, *WRONG, SAME_ALPHABET, *DIGITS], [])
+    assert wanted(config(20, data="glyphs")) == (["5-shot", *TURNED, *WRONG, *DIGITS], [])
+    assert wanted(config(5)) == (["5-shot", *TURNED, *WRONG], [])
 
 
 def test_without_mnist_its_digits_are_left_out_and_the_reason_is_said(without_mnist):
     names, notes = wanted(config(20))
-    assert names == ["5-shot", *WRONG, SAME_ALPHABET]
+    assert names == ["5-shot", *TURNED, *WRONG, SAME_ALPHABET]
     assert notes == ["not measured on MNIST: train-images-idx3-ubyte.gz is missing; fetch it"]
 
 
@@ -100,12 +108,12 @@ def test_every_number_is_that_of_the_model_measured_alone_in_such_episodes(made_
     )
     assert found.notes == []
     assert {name for name in found.numbers if name.startswith("accuracy")} == {
-        f"accuracy, {name}" for name in ("5-shot", *WRONG, SAME_ALPHABET, *DIGITS)
+        f"accuracy, {name}" for name in ("5-shot", *TURNED, *WRONG, SAME_ALPHABET, *DIGITS)
     }
     images, split = registry.load_source("omniglot")
     harder = {
         "5-shot": {"n_shot": 5, "episodes": 3}, WRONG[2]: {"n_shot": 5, "wrong_labels": 0.3},
-        SAME_ALPHABET: {"same_alphabet": True},
+        SAME_ALPHABET: {"same_alphabet": True}, TURNED[1]: {"n_shot": 5, "rotations": "episode"},
     }  # fmt: skip
     for name, episodes in harder.items():
         alone = evaluate_model(model, images=images, split=split, **{"n_way": 20, "episodes": 2, **episodes})

@@ -23,6 +23,7 @@ def evaluate(
     seed: int | None = None,
     same_alphabet: bool = False,
     wrong_labels: float = 0.0,
+    rotations: Literal["none", "classes", "episode"] = "none",
     json: Path | None = None,
 ) -> None:
     """Measure a model on episodes of held-out classes, beside its fast path off and prototypes on its encoder.
@@ -44,6 +45,8 @@ def evaluate(
         seed: seed of the episodes; the protocol's own if not given.
         same_alphabet: draw the classes of each episode from one alphabet of Omniglot, which are harder to tell apart.
         wrong_labels: share of the labels of each support set that are wrong, such as 0.2; halves of a label count.
+        rotations: measure on classes that are turned as well, as most published figures are: each in four rotations
+            (classes), or by an angle drawn for each episode (episode), which is easier than all of them upright (none).
         json: file to write the result to.
     """
     from rich.progress import Progress
@@ -61,11 +64,12 @@ def evaluate(
     given = {} if queries is None else {"queries": queries}
     aside = console(stderr=True)
     with Progress(console=aside, disable=not aside.is_terminal) as bar:
-        task = bar.add_task("episodes", total=episodes)
+        tasks = {what: bar.add_task(what, total=None) for what in ("images", "episodes")}
         result = measure(
             model, data=data, data_dir=data_dir, split=split, ink=ink, crop=crop, part=part, way=way, shot=shot,
             episodes=episodes, seed=seed, method=method, same_alphabet=same_alphabet, wrong_labels=wrong_labels,
-            **given, on_progress=lambda done: bar.update(task, completed=done),
+            rotations=rotations, **given,
+            on_progress=lambda what, done, total: bar.update(tasks[what], completed=done, total=total),
         )  # fmt: skip
     console().print(accuracy_table(result))  # first: a full disk then costs the file, not the measurement
     if json is not None:

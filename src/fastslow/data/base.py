@@ -13,6 +13,9 @@ from torch import Tensor
 from fastslow.data.checks import as_labels
 from fastslow.errors import InputError, shown
 
+#: What the names of turned and mirrored classes end in.
+_TURNED, _MIRROR = ("", "@90", "@180", "@270"), "@mirror"
+
 
 @dataclasses.dataclass(frozen=True, init=False)
 class ClassImages:
@@ -93,14 +96,21 @@ class ClassImages:
         """Four times the classes: each one again, turned by 90, 180 and 270 degrees."""
         turned = [torch.rot90(self.images, k, (1, 2)) for k in range(4)]
         labels = [self.labels + k * self.num_classes for k in range(4)]
-        names = [name if k == 0 else f"{name}@{90 * k}" for k in range(4) for name in self.class_names]
+        names = [name + _TURNED[k] for k in range(4) for name in self.class_names]
         return ClassImages(torch.cat(turned), torch.cat(labels), tuple(names))
 
     def with_mirrors(self) -> ClassImages:
         """Twice the classes: each one again, left and right exchanged."""
-        names = (*self.class_names, *(f"{name}@mirror" for name in self.class_names))
+        names = (*self.class_names, *(name + _MIRROR for name in self.class_names))
         images = torch.cat([self.images, self.images.flip(2)])
         return ClassImages(images, torch.cat([self.labels, self.labels + self.num_classes]), names)
+
+
+def upright_name(name: str) -> str:
+    """The name that a class had before it was turned, or mirrored, or mirrored and then turned."""
+    for ending in (*_TURNED[1:], _MIRROR):
+        name = name.removesuffix(ending)
+    return name
 
 
 def _as_images(images: Tensor | np.ndarray) -> UInt8[Tensor, "images height width"]:

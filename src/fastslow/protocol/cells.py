@@ -31,10 +31,10 @@ LATER: dict[str, Any] = {"fit_weight": 0.0, "test": True, "precision": "float32"
 #: Options that came after results had been named: at these values, what was done before, they stay out of a cell.
 ADDED: dict[str, Any] = {
     "ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3, "cached_images": 2**17,
-    "same_alphabet": False, "wrong_labels": 0.0,
+    "same_alphabet": False, "wrong_labels": 0.0, "rotations": "none",
 }  # fmt: skip
-#: Those of them that make the episodes of an evaluation harder.
-HARDER = ("same_alphabet", "wrong_labels")
+#: Those of them that make the episodes of an evaluation other ones.
+HARDER = ("same_alphabet", "wrong_labels", "rotations")
 
 
 def fewshot_cell(options: Mapping[str, Any]) -> Cell:
@@ -81,8 +81,9 @@ def evaluation_cell(
         method: that it was trained for.
         data: that it was measured on, as in `load_source`.
         task: such as "5w1s".
-        protocol: of the measurement; part, split, episodes, their seed, their queries and what makes them harder can
-            all change the numbers, and so can the classes of a folder of one's own, known by the checksum of its split.
+        protocol: of the measurement; part, split, episodes, their seed, their queries and what makes them other ones
+            can all change the numbers, and so can the classes of a folder of one's own, known by the checksum of its
+            split.
         seed: of the model's training.
         preparation: of the images, ink and crop.
     """

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from fastslow.data.base import upright_name
 from fastslow.errors import InputError, shown
 
 #: Name of the entry among a model's details.
@@ -44,7 +45,8 @@ def classes_trained_on(details: Mapping[str, Any], class_names: Sequence[str]) -
         class_names: of the classes that it is to be measured on.
 
     Returns:
-        Their indices; None where the model does not say what it was trained on.
+        Their indices, among them those of classes that were trained on turned or mirrored otherwise; None where the
+        model does not say what it was trained on.
 
     Raises:
         ValueError: if what it says cannot be read.
@@ -59,7 +61,8 @@ def classes_trained_on(details: Mapping[str, Any], class_names: Sequence[str]) -
             "expected: copy or train the model again"
         )
     seen = set(digests)
-    return [index for index, digest in enumerate(class_digests(class_names)) if digest in seen]
+    as_named, upright = class_digests(class_names), class_digests(map(upright_name, class_names))
+    return [index for index, digests in enumerate(zip(as_named, upright, strict=True)) if seen & set(digests)]
 
 
 def usage(

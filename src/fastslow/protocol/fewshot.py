@@ -13,10 +13,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fastslow.core.encoders import ConvEncoder, ImageEncoder, images_per_pass, in_passes
 from fastslow.core.views import ViewsEncoder
 from fastslow.data.base import ClassImages
 from fastslow.data.splits import Split
@@ -30,7 +29,8 @@ from fastslow.methods.networks import MemoryMethod
 from fastslow.methods.protonet import PrototypicalNetwork
 from fastslow.methods.write_gate import with_write_gate
 from fastslow.protocol.classes import classes_trained_on, usage
-from fastslow.protocol.hardness import Corruption, Hardness, hardness_of
+from fastslow.protocol.features import embed
+from fastslow.protocol.hardness import Corruption, Hardness, hardness_of, rotated
 from fastslow.protocol.result import Interval
 
 #: Queries per class in evaluation.
@@ -39,12 +39,12 @@ QUERIES_PER_CLASS = 15
 TEST_SEED = 2020
 #: Seeds, and counts per class, are below this.
 MAX_NUMBER = 10**12
-#: An accelerator takes as many of the processor's passes at once.
-ACCELERATOR_PASSES = 25
-#: Episodes of any classes, their labels right.
+#: Episodes of any classes, upright, their labels right.
 USUAL = Hardness()
 #: Answers a batch of tasks: (support, support labels, query) to logits. A `Method` is one.
 Classifier = Callable[[Tensor, Tensor, Tensor], Tensor]
+#: Told what is done, "images" or "episodes", how many of them so far, and of how many.
+OnProgress = Callable[[str, int, int], object]
 
 
 class Evaluation(NamedTuple):
@@ -62,38 +62,6 @@ class Evaluation(NamedTuple):
 
     numbers: dict[str, Interval]
     facts: dict[str, Any]
-
-
-def to_unit(images: UInt8[Tensor, "batch height width"]) -> Float[Tensor, "batch 1 height width"]:
-    """Bytes to the range [0, 1], ink = 1, with a channel axis; float32."""
-    return images.unsqueeze(1).to(torch.float32) / 255
-
-
-@torch.no_grad()
-def embed(
-    encoder: ImageEncoder | ConvEncoder | Method[Any],
-    images: UInt8[Tensor, "images height width"],
-    *,
-    device: torch.device | None = None,
-) -> Float[Tensor, "images ..."]:
-    """Features of many images under frozen statistics, in passes of a size the machine likes.
-
-    Args:
-        encoder: an encoder, or a method, which may embed in its own way. Its training mode is put back afterwards.
-        images: shape (images, height, width), uint8.
-        device: where the encoder is; the CPU if None.
-
-    Returns:
-        Shape (images, features), on the device.
-    """
-    call, convolutions = (encoder.embed, encoder.encoder) if isinstance(encoder, Method) else (encoder, encoder)
-    were_training = [module for module in encoder.modules() if module.training]
-    encoder.eval()
-    passes = 1 if device is None or device.type == "cpu" else ACCELERATOR_PASSES
-    features = in_passes(lambda part: call(to_unit(part.to(device))), images, passes * images_per_pass(convolutions))
-    for module in were_training:
-        module.training = True
-    return features
 
 
 def accuracy_with_interval(accuracies: Float[Tensor, " episodes"]) -> Interval:
@@ -116,7 +84,7 @@ def evaluate_episodes(
     seed: int = TEST_SEED,
     hardness: Hardness = USUAL,
     tasks_per_batch: int = 50,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], object] | None = None,
 ) -> Float[Tensor, " episodes"]:
     """Accuracy of each of many episodes, on features already made.
 
@@ -129,7 +97,7 @@ def evaluate_episodes(
         episodes: how many.
         queries: per class.
         seed: which ones.
-        hardness: wrong labels in the support sets, classes of one group.
+        hardness: wrong labels in the support sets, classes of one group, or each turned by an angle of its own.
         tasks_per_batch: tasks side by side; does not change the result.
         on_progress: called with the number of episodes done so far.
 
@@ -170,8 +138,9 @@ def evaluate_model(
     method: str | None = None,
     same_alphabet: bool = False,
     wrong_labels: float = 0.0,
+    rotations: str = "none",
     features: dict[object, Tensor] | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Accuracy of a model and, beside it, of its fast path off and of prototypes in its encoder's features.
 
@@ -190,8 +159,10 @@ def evaluate_model(
         method: name in `METHODS` of a method to measure in place of the model's, built around the model's encoder.
         same_alphabet: whether the classes of an episode are all of one alphabet, see `alphabets`.
         wrong_labels: share of each support set's labels that are wrong, see `wrong_labels` in `protocol.hardness`.
-        features: an empty one, to be given again where the same model is measured on the same part: then made once.
-        on_progress: called with the number of episodes done of the first number.
+        rotations: whether the classes are measured turned as well, one of `ROTATIONS`.
+        features: an empty one, to be given again where the same model is measured on the same part, turned or not:
+            then made once.
+        on_progress: called as images are embedded and as the episodes of the first number are done.
 
     Returns:
         Numbers and facts.
@@ -203,9 +174,12 @@ def evaluate_model(
     measured = model.method if method in (None, model.config.method) else _around_encoder(model, str(method))
     _refuse_impossible(model, measured, n_way=n_way, n_shot=n_shot, queries=queries, episodes=episodes, seed=seed)
     held_out = images.select(split.part(part))
+    hardness = hardness_of(
+        held_out.class_names, same_alphabet=same_alphabet, wrong_labels=wrong_labels, rotations=rotations
+    )
+    held_out = rotated(held_out, rotations)
     trained = classes_trained_on(model.details, held_out.class_names)
     new = torch.isin(held_out.labels, torch.tensor(trained or [], dtype=torch.int64), invert=True)
-    hardness = hardness_of(held_out.class_names, same_alphabet=same_alphabet, wrong_labels=wrong_labels)
     harder = hardness.facts(n_way, n_shot)  # refused now, not when all images are embedded
     options = {"n_way": n_way, "n_shot": n_shot, "queries": queries, "episodes": episodes, "seed": seed}
     bench = _Bench(held_out, {**options, "hardness": hardness}, {} if features is None else features)
@@ -234,24 +208,29 @@ class _Bench:
         self.images, self.options, self._features = images, options, features
 
     def accuracy(
-        self, method: Method[Any], keep: Tensor | None = None, *, on_progress: Callable[[int], None] | None = None
+        self, method: Method[Any], keep: Tensor | None = None, *, on_progress: OnProgress | None = None
     ) -> Interval:
         """Of a method, on all images or on those to keep, a mask."""
-        features, labels = self._embedded(method), self.images.labels
+        labels = self.images.labels
+        features = self._embedded(method, _counted(on_progress, "images", len(labels)))
         if keep is not None:
             features, labels = features[keep.to(features.device)], labels[keep]
-        return accuracy_with_interval(
-            evaluate_episodes(method, features, labels, **self.options, on_progress=on_progress)
-        )
+        told = _counted(on_progress, "episodes", self.options["episodes"])
+        return accuracy_with_interval(evaluate_episodes(method, features, labels, **self.options, on_progress=told))
 
-    def _embedded(self, method: Method[Any]) -> Tensor:
-        way = (type(method).embed, type(method.encoder))
+    def _embedded(self, method: Method[Any], on_progress: Callable[[int], object] | None) -> Tensor:
+        way = (type(method).embed, type(method.encoder), len(self.images.labels))
         if way not in self._features:
             # What embeds by its encoder alone may as well do it folded.
             encoder = method.encoder.folded() if way[0] is Method.embed else method
             device = method.encoder.log_sharpness.device
-            self._features[way] = embed(encoder, self.images.images, device=device)
+            self._features[way] = embed(encoder, self.images.images, device=device, on_progress=on_progress)
         return self._features[way]
+
+
+def _counted(on_progress: OnProgress | None, what: str, total: int) -> Callable[[int], object] | None:
+    """Told how many are done, what tells `on_progress` so."""
+    return None if on_progress is None else lambda done: on_progress(what, done, total)
 
 
 def _beside(model: TrainedModel, measured: Method[Any], n_shot: int) -> dict[str, Method[Any]]:

@@ -1,4 +1,4 @@
-"""What makes a measurement harder than the usual one: wrong labels in support sets, and classes of one alphabet."""
+"""How episodes differ from the usual: wrong labels in support sets, classes of one alphabet, turned classes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from fastslow.data.base import ClassImages
 from fastslow.data.episodes import EpisodeBatch, EpisodeSampler
 from fastslow.data.grouped_episodes import GroupedEpisodeSampler, alphabets
-from fastslow.errors import InputError, shown
+from fastslow.data.rotated_episodes import NUM_ROTATIONS, RotatedEpisodeSampler
+from fastslow.errors import InputError, refuse_unknown, shown
 
+#: Which way up the classes are: all as they are ("none"); each in four rotations, which are classes of their own that
+#: can meet in an episode ("classes": prototypical networks, SNAIL); or each turned by an angle that is drawn anew for
+#: each episode ("episode": MAML, MAML++, MetaNet). Like characters are then rarely turned alike: both are easier.
+ROTATIONS = ("none", "classes", "episode")
 #: Tells the random numbers of wrong labels from those of the episodes, which bear the same seed.
 _STREAM = 1
 #: A share such as 0.3 of 25 may be a little below what it is on paper.
@@ -27,10 +33,12 @@ class Hardness(NamedTuple):
     Attributes:
         groups: the group of each class, shape (classes,): an episode's classes are all of one. None for any classes.
         wrong_labels: share of the labels of each support set that are of another class of the task, in [0, 1].
+        rotations: of the classes, one of `ROTATIONS`; unless "none", the images are those of `rotated`.
     """
 
     groups: Tensor | None = None
     wrong_labels: float = 0.0
+    rotations: str = "none"
 
     def sampler(self, labels: Tensor, *, n_way: int, n_shot: int, n_query: int, seed: int) -> EpisodeSampler:
         """What draws such episodes, their labels right.
@@ -47,7 +55,8 @@ class Hardness(NamedTuple):
         """
         sizes = {"n_way": n_way, "n_shot": n_shot, "n_query": n_query, "seed": seed}
         if self.groups is None:
-            return EpisodeSampler(labels=labels, **sizes)
+            kind = RotatedEpisodeSampler if self.rotations == "episode" else EpisodeSampler
+            return kind(labels=labels, **sizes)
         return GroupedEpisodeSampler(labels=labels, groups=self.groups, **sizes)
 
     def facts(self, n_way: int, n_shot: int) -> dict[str, Any]:
@@ -55,7 +64,7 @@ class Hardness(NamedTuple):
 
         Returns:
             "wrong_labels", the share, and "wrong_labels_each", of how many labels in each support set;
-            "same_alphabet".
+            "same_alphabet"; "rotations".
 
         Raises:
             ValueError: if the share of wrong labels is none, see `num_wrong`.
@@ -64,7 +73,8 @@ class Hardness(NamedTuple):
         if self.wrong_labels:
             number = num_wrong(self.wrong_labels, n_way * n_shot)
             facts |= {"wrong_labels": self.wrong_labels, "wrong_labels_each": number}
-        return facts if self.groups is None else facts | {"same_alphabet": True}
+        facts |= {} if self.groups is None else {"same_alphabet": True}
+        return facts if self.rotations == "none" else facts | {"rotations": self.rotations}
 
 
 class Corruption:
@@ -140,10 +150,32 @@ def num_wrong(share: float, size: int) -> int:
     return number
 
 
-def hardness_of(class_names: Sequence[str], *, same_alphabet: bool, wrong_labels: float) -> Hardness:
+def rotated(images: ClassImages, rotations: str) -> ClassImages:
+    """The images that episodes are drawn from: where classes are turned, each in its four rotations."""
+    return images if rotations == "none" else images.with_rotations()
+
+
+def hardness_of(
+    class_names: Sequence[str], *, same_alphabet: bool, wrong_labels: float, rotations: str = "none"
+) -> Hardness:
     """The hardness of episodes of named classes.
 
+    Args:
+        class_names: before they are turned.
+        same_alphabet: whether the classes of an episode are all of one alphabet.
+        wrong_labels: see `Hardness`.
+        rotations: likewise.
+
     Raises:
-        ValueError: if classes of one alphabet are asked for, and the names tell of none.
+        ValueError: if there are no such rotations, or classes of one alphabet are asked for and the names tell of none,
+            or each would be turned by an angle of its own.
     """
-    return Hardness(alphabets(class_names) if same_alphabet else None, wrong_labels)
+    refuse_unknown({"rotations": (rotations, ROTATIONS)})
+    if not same_alphabet:
+        return Hardness(None, wrong_labels, rotations)
+    if rotations == "episode":
+        raise InputError(
+            "got rotations='episode' with same_alphabet; within one alphabet give rotations='classes' or 'none'"
+        )
+    groups = alphabets(class_names)
+    return Hardness(groups if rotations == "none" else groups.repeat(NUM_ROTATIONS), wrong_labels, rotations)

@@ -13,7 +13,7 @@ from fastslow.data.base import ClassImages
 from fastslow.data.episodes import EpisodeSampler
 from fastslow.methods.networks import KeyedNetwork, MemoryMethod
 from fastslow.methods.paper_rule import LiteralFastSlow
-from fastslow.protocol.fewshot import embed
+from fastslow.protocol.features import embed
 
 #: Which task is shown, unless said otherwise. Not chosen by how the picture comes out.
 SCENE_SEED = 2020

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fastslow.errors import InputError
+from fastslow.protocol.cells import HARDER
 from fastslow.protocol.result import SHARE, Cell, Interval, Result, read_result
 
 #: What the numbers of a result, and methods, are called.
@@ -28,8 +29,10 @@ ROW_NAMES = {
     "accuracy_new_classes": "the same, on classes not trained on",
 }
 #: Options that have a column of their own in a study that has them.
-COLUMNS = ("task", "part", "same_alphabet", "wrong_labels", "model", "preset", "control", "length", "encoder")
+COLUMNS = ("task", "part", *HARDER, "model", "preset", "control", "length", "encoder")
 _NOTHING = "-"
+#: What a title says of the option `rotations`.
+_TURNED = {"classes": "each in four rotations", "episode": "each turned by an angle drawn for the episode"}
 
 
 def accuracy_table(result: Result) -> Table:
@@ -69,6 +72,8 @@ def title_of(result: Result) -> str:
     harder = ["within one alphabet"] if protocol.get("same_alphabet") else []
     if isinstance(share := protocol.get("wrong_labels"), float):
         harder.append(f"{100 * share:g} % of the support labels wrong")
+    if (turned := protocol.get("rotations")) in _TURNED:
+        harder.append(_TURNED[turned])
     return ", ".join([*([" ".join(words)] if words else []), where, *harder])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from fastslow.data.preparation import Ink
 from fastslow.data.registry import load_source
 from fastslow.methods.files import load_model
 from fastslow.protocol.cells import ADDED, evaluation_cell
-from fastslow.protocol.fewshot import QUERIES_PER_CLASS, evaluate_model
+from fastslow.protocol.fewshot import QUERIES_PER_CLASS, OnProgress, evaluate_model
 from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
 from fastslow.protocol.result import Provenance, Result
 from fastslow.studies.fewshot_config import flag_words
@@ -35,7 +34,8 @@ def measure(
     method: str | None = None,
     same_alphabet: bool = False,
     wrong_labels: float = 0.0,
-    on_progress: Callable[[int], None] | None = None,
+    rotations: str = "none",
+    on_progress: OnProgress | None = None,
 ) -> Result:
     """Accuracy of a model and what stands beside it, see `evaluate_model`.
 
@@ -55,7 +55,8 @@ def measure(
         method: to measure in place of the model's.
         same_alphabet: whether the classes of an episode are all of one alphabet.
         wrong_labels: share of each support set's labels that are wrong.
-        on_progress: called with the number of episodes done.
+        rotations: one of `ROTATIONS`.
+        on_progress: called as images are embedded and as episodes are done.
 
     Returns:
         The result.
@@ -71,7 +72,8 @@ def measure(
     )
     evaluation = evaluate_model(
         trained, images=images, split=parts, part=part, n_way=way, n_shot=shot, queries=queries, episodes=episodes,
-        seed=seed, method=method, same_alphabet=same_alphabet, wrong_labels=wrong_labels, on_progress=on_progress,
+        seed=seed, method=method, same_alphabet=same_alphabet, wrong_labels=wrong_labels, rotations=rotations,
+        on_progress=on_progress,
     )  # fmt: skip
     training = trained.details.get("training")
     cell = evaluation_cell(

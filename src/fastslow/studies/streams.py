@@ -10,7 +10,8 @@ from typing import Any
 from fastslow.data.registry import load_source
 from fastslow.errors import InputError
 from fastslow.methods.files import load_model
-from fastslow.protocol.fewshot import TEST_SEED, embed
+from fastslow.protocol.features import embed
+from fastslow.protocol.fewshot import TEST_SEED
 from fastslow.protocol.instances import instance_accuracies
 from fastslow.protocol.result import Cell, Result
 from fastslow.report.tables import mean_over_seeds

@@ -1,9 +1,11 @@
-"""What a trained model of Table 1 is measured at besides its own task: five shots, and three harder tests.
+"""What a trained model of Table 1 is measured at besides its own task: five shots, turned classes, three harder tests.
 
 A number is called after what was measured and on what: "accuracy, 5-shot, 20% wrong labels", and so for what stands
 beside it ("protonet, ..."), see `evaluate_model`.
 
 - "5-shot": the usual episodes.
+- "1-shot, turned classes" and "5-shot, ...": the protocol of MAML, MAML++ and MetaNet, in which each class is turned by
+  an angle that is drawn for the episode. Published figures are to be held against these.
 - "5-shot, 10% wrong labels" to 40%: so many support labels are of another class of the task, see `Corruption`.
 - "1-shot, same alphabet": all classes of a task are of one alphabet of the same test classes. Of 20-way models on
   Omniglot, the data that have alphabets.
@@ -28,6 +30,8 @@ from fastslow.studies.fewshot_config import FewShotConfig
 
 #: Shares of support labels that are wrong, and shots at which.
 WRONG, WRONG_SHOT = (0.1, 0.2, 0.3, 0.4), 5
+#: Shots on turned classes.
+TURNED_SHOTS = (1, 5)
 #: Ways of the tasks within one alphabet, and of those of digits, with their shots.
 ALPHABET_WAY, DIGIT_WAY, DIGIT_SHOTS = 20, 10, (1, 5, 10)
 #: What the numbers within one alphabet are called after.
@@ -44,6 +48,7 @@ class Measurement(NamedTuple):
         episodes: how many.
         same_alphabet: whether the classes of an episode are all of one alphabet.
         wrong_labels: share of the support labels that are wrong.
+        rotations: of the classes.
         data: to measure on, all their classes; the model's own and their test classes if None.
     """
 
@@ -53,6 +58,7 @@ class Measurement(NamedTuple):
     episodes: int
     same_alphabet: bool = False
     wrong_labels: float = 0.0
+    rotations: str = "none"
     data: str | None = None
 
 
@@ -75,6 +81,11 @@ def wrong_labels_name(share: float) -> str:
     return f"{WRONG_SHOT}-shot, {share:.0%} wrong labels"
 
 
+def turned_name(shot: int) -> str:
+    """What the numbers on turned classes are called after."""
+    return f"{shot}-shot, turned classes"
+
+
 def digits_name(shot: int) -> str:
     """What the numbers on MNIST are called after."""
     return f"{DIGIT_WAY}-way {shot}-shot, MNIST"
@@ -89,10 +100,11 @@ def measurements(
         config: of its training.
         shots: of usual episodes.
         episodes: usual ones.
-        hard_episodes: of each harder test.
+        hard_episodes: of each other test.
     """
     way, notes = config.way, []
     wanted = [Measurement(f"{shot}-shot", way, shot, episodes) for shot in shots]
+    wanted += [Measurement(turned_name(shot), way, shot, hard_episodes, rotations="episode") for shot in TURNED_SHOTS]
     wanted += [
         Measurement(wrong_labels_name(share), way, WRONG_SHOT, hard_episodes, wrong_labels=share) for share in WRONG
     ]
@@ -128,7 +140,7 @@ def measure_all(folder: Path, config: FewShotConfig, wanted: Sequence[Measuremen
                 numbers, facts = evaluate_model(
                     model, images=images, split=split, part="all" if data else part, n_way=one.way, n_shot=one.shot,
                     episodes=one.episodes, same_alphabet=one.same_alphabet, wrong_labels=one.wrong_labels,
-                    features=features,
+                    rotations=one.rotations, features=features,
                 )  # fmt: skip
             except InputError as error:
                 measured.notes.append(f"not measured at {one.name}: {error}")

@@ -13,9 +13,11 @@ from fastslow.studies.table1_harder import (
     DIGIT_SHOTS,
     DIGIT_WAY,
     SAME_ALPHABET,
+    TURNED_SHOTS,
     WRONG,
     WRONG_SHOT,
     digits_name,
+    turned_name,
     wrong_labels_name,
 )
 
@@ -58,11 +60,13 @@ def _accuracies(results: Sequence[Result]) -> Table:
 
 
 def _harder(results: Sequence[Result]) -> list[Table]:
-    """A table for each harder test that some result has."""
+    """A table for each other test that some result has."""
     tables = []
     for way in sorted({_way(result) for result in results}):
+        turned = {f"{way}w{shot}s": turned_name(shot) for shot in TURNED_SHOTS}
         wrong = {f"{share:.0%} wrong": wrong_labels_name(share) for share in WRONG}
         of_way = [result for result in results if _way(result) == way]
+        tables.append(_table(f"Classes turned by an angle of each episode, as published, {way} ways", turned, of_way))
         tables.append(
             _table(f"Wrong labels in the support set, {way}-way {WRONG_SHOT}-shot, test classes", wrong, of_way)
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.data.augment import affine, affine_amounts
 from fastslow.methods.base import Method
-from fastslow.protocol.fewshot import embed, to_unit
+from fastslow.protocol.features import embed, to_unit
 from fastslow.training import distributed
 from fastslow.training.interruption import Stop
 
