@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from fastslow.protocol import provenance
 
@@ -40,12 +41,20 @@ def bare_system(monkeypatch, tmp_path):
     monkeypatch.setattr(provenance, "_CPU_INFO", tmp_path / "cpuinfo")
     for name in ("processor", "machine", "system"):
         monkeypatch.setattr(platform, name, lambda: "")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     return tmp_path / "cpuinfo"
 
 
 def test_the_processor_is_named_as_linux_names_it(bare_system):
     bare_system.write_bytes(b"processor\t: 0\nmodel name\t: A Processor \xff: 3 GHz\nmodel name\t: another\n")
     assert provenance.processor_name() == "A Processor \ufffd: 3 GHz"
+
+
+def test_vector_instructions_stand_beside_the_name(bare_system, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert provenance.processor_name() == ""
+    bare_system.write_text("model name\t: A Processor\n")
+    assert provenance.processor_name() == "A Processor, AVX2"
 
 
 def test_the_processor_is_named_as_macos_names_it(bare_system, monkeypatch):

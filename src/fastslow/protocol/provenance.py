@@ -7,7 +7,11 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 _CPU_INFO = Path("/proc/cpuinfo")
+#: What torch calls a processor without vector instructions that it has code for.
+_NONE_OF_NOTE = "DEFAULT"
 
 
 def versions() -> dict[str, str]:
@@ -18,9 +22,14 @@ def versions() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """Model name of the processor; what kind it is where the system does not say; "" where it says nothing."""
+    """Model name of the processor and its vector instructions, "AMD EPYC, AVX512": names alone may not tell them apart.
+
+    What kind it is where the system does not say; "" where it says nothing.
+    """
     name = _name_on_macos() if platform.system() == "Darwin" else _name_on_linux()
-    return name or platform.processor() or platform.machine()
+    name = name or platform.processor() or platform.machine()
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{name}, {instructions}" if name and instructions != _NONE_OF_NOTE else name
 
 
 def peak_memory_mib() -> float | None:
