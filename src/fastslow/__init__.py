@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastslow.core.sequence.function import memory_sequence
     from fastslow.errors import InputError
     from fastslow.estimators.fewshot import FewShotClassifier, load_pretrained
+    from fastslow.estimators.stream import FastSlowClassifier
     from fastslow.methods import build_method
     from fastslow.methods.base import Method, Task
     from fastslow.methods.config import METHODS, PRESETS, ModelConfig, preset
@@ -32,6 +33,7 @@ _HOMES = {
     "ControllerState": "fastslow.core.controllers",
     "ConvEncoder": "fastslow.core.encoders",
     "FastSlow": "fastslow.methods.default_rule",
+    "FastSlowClassifier": "fastslow.estimators.stream",
     "FastWeights": "fastslow.core.fast_weights",
     "FewShotClassifier": "fastslow.estimators.fewshot",
     "GatedLayer": "fastslow.core.gated_layer",
@@ -76,6 +78,7 @@ __all__ = [
     "ControllerState",
     "ConvEncoder",
     "FastSlow",
+    "FastSlowClassifier",
     "FastWeights",
     "FewShotClassifier",
     "GatedLayer",

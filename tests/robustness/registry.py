@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from robustness import data_readers, model_readers, text_readers
+from robustness import data_readers, model_readers, stream_readers, text_readers
 from robustness.harness import Reader
 
 #: Each is made in an empty folder of its own.
@@ -13,6 +13,8 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "model": model_readers.model_reader,
     "checkpoint": model_readers.checkpoint_reader,
     "image cache": model_readers.cache_reader,
+    "stream learner": stream_readers.stream_reader,
+    "statistics": stream_readers.statistics_reader,
     "result": text_readers.result_reader,
     "metrics": text_readers.metrics_reader,
     "config": text_readers.config_reader,

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from fastslow.training.run import Run
-from robustness import kills
+from robustness import kills, stream_saves
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes to kill are forked"),
@@ -29,6 +29,12 @@ def test_killed_trainings_leave_whole_files_and_end_as_one_left_alone(processes,
     assert found.kills == QUICK
     assert found.resumed >= QUICK / 3
     assert found.runs >= 1
+
+
+def test_killed_learners_leave_all_that_was_saved(processes, tmp_path):
+    found = stream_saves.kill_saves(processes, tmp_path / "saves", QUICK)
+    assert found.faults == []
+    assert found.kills == QUICK
 
 
 def test_the_harness_finds_what_a_kill_could_have_broken(processes, tmp_path):

@@ -1,5 +1,6 @@
 """The long form: `make torture`. 10,000 mutations a reader and files made to be slow or large, each reader in a process
-of its own whose memory is measured; 200 killed trainings, 20 killed replacements of a quickstart.
+of its own whose memory is measured; 200 killed trainings and saves of a stream learner, 20 killed replacements of a
+quickstart.
 
 Figures go to `results/torture.json`; the exit code is 1 where the bar is not met.
 """
@@ -19,12 +20,16 @@ from typing import Any
 
 from fastslow.files import write_json
 from fastslow.protocol.provenance import processor_name, versions
-from robustness import kills, replacements
+from robustness import kills, replacements, stream_saves
 from robustness.harness import MOST_MIB, MOST_SECONDS, Tally, survey
 from robustness.registry import READERS
 
 _OUT = Path(__file__).parents[2] / "results" / "torture.json"
 _REPLACEMENTS = "replacements"
+#: What is killed, by name.
+_KILLS = {
+    "trainings": kills.kill_trainings, "saves": stream_saves.kill_saves, _REPLACEMENTS: replacements.kill_replacements,
+}  # fmt: skip
 
 
 def _one(name: str, count: int, seed: int) -> dict[str, Any]:
@@ -32,9 +37,8 @@ def _one(name: str, count: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         if name in READERS:
             return dataclasses.asdict(survey(READERS[name](Path(folder)), count, seed=seed))
-        kill = replacements.kill_replacements if name == _REPLACEMENTS else kills.kill_trainings
         with kills.nursery(Path(folder)) as processes:
-            return dataclasses.asdict(kill(processes, Path(folder) / "runs", count, seed=seed))
+            return dataclasses.asdict(_KILLS[name](processes, Path(folder) / "runs", count, seed=seed))
 
 
 def _in_its_process(name: str, count: int, seed: int) -> dict[str, Any]:
@@ -55,7 +59,9 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
     parser.add_argument("--mutations", type=int, default=10_000, help="of each reader")
-    parser.add_argument("--kills", type=int, default=200, help="of trainings; a tenth as many of replacements")
+    parser.add_argument(
+        "--kills", type=int, default=200, help="of trainings, and of saves; a tenth as many of replacements"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of all of them")
     parser.add_argument("--jobs", type=int, default=1, help="readers at a time; times are longer with more")
     parser.add_argument("--out", type=Path, default=_OUT, help="file of the figures")
@@ -65,7 +71,7 @@ def main() -> int:
     if given.one is not None:
         print(json.dumps(_one(given.one, given.count, given.seed)))
         return 0
-    counts = {"trainings": given.kills, _REPLACEMENTS: given.kills // 10} if hasattr(os, "fork") else {}
+    counts = dict.fromkeys(_KILLS, given.kills) | {_REPLACEMENTS: given.kills // 10} if hasattr(os, "fork") else {}
     counts |= dict.fromkeys(READERS, given.mutations)
     with ThreadPoolExecutor(given.jobs) as pool:
         done = pool.map(lambda name: _in_its_process(name, counts[name], given.seed), counts)

@@ -22,6 +22,7 @@ from fastslow.studies import quickstart
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.training.run import Run
 from robustness import tiny
+from robustness.stream_saves import learn_and_save
 
 #: What Python tells of before it changes a folder; "half" comes from here.
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "half"}
@@ -57,7 +58,7 @@ def replace(out: Path) -> None:
         quickstart.run_quickstart(config, out=out, resume=bool(interrupted))
 
 
-_WORKS: dict[str, Callable[..., None]] = {"train": train, "replace": replace}
+_WORKS: dict[str, Callable[..., None]] = {"train": train, "replace": replace, "save": learn_and_save}
 
 
 def _count_events(folder: Path, last: int | None, found: list[int]) -> None:

@@ -28,6 +28,7 @@ app.command("fastslow.cli.study:app", name="study")
 app.command("fastslow.cli.report:report", name="report")
 app.command("fastslow.cli.table:table", name="table")
 app.command("fastslow.cli.pack:pack", name="pack")
+app.command("fastslow.cli.statistics:statistics", name="statistics")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.packed import packed
-from fastslow.data.preparation import Ink, prepare_stack, refuse_unprepared
-from fastslow.data.scale import as_pixels
+from fastslow.data.preparation import Ink, refuse_unprepared
 from fastslow.errors import InputError
 from fastslow.estimators.devices import on_device, usable_device
+from fastslow.estimators.images import prepared_images
 from fastslow.estimators.labels import checked_labels, refuse_mixed
 from fastslow.methods.base import Method
 from fastslow.methods.config import refuse_overfull
@@ -164,18 +164,8 @@ class FewShotClassifier:
 
     def _checked(self, images: ArrayLike | Tensor) -> Tensor:
         """Images as floats (images, 1, size, size) in [0, 1], prepared, on the device."""
-        if isinstance(images, Tensor):
-            images = images.detach().cpu()
-            images = (images.float() if images.is_floating_point() else images).numpy()
-        stack, size = as_pixels(images, "images"), self.image_size
-        fits = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] <= 4)
-        if not fits or stack.size == 0 or (not self.crop and stack.shape[1:3] != (size, size)):
-            raise InputError(
-                f"got images of shape {stack.shape}; (examples, {size}, {size}) was expected, or with 3 or 4 channels "
-                "at the end: resize them, at least one; crop=True takes any height and width"
-            )
-        prepared = prepare_stack(stack, size=size, ink=self.ink, crop=self.crop)
-        return torch.from_numpy(prepared).unsqueeze(1).to(self._device)
+        prepared = prepared_images(images, size=self.image_size, ink=self.ink, crop=self.crop)
+        return prepared.to(self._device)
 
 
 def load_pretrained(

@@ -55,6 +55,47 @@ def refuse_mixed(labels: Sequence[Hashable]) -> None:
             )
 
 
+class LabelNumbers:
+    """Labels of classes by number, in the order in which they came."""
+
+    def __init__(self, labels: Iterable[Hashable] = ()) -> None:
+        self._numbers = {label: number for number, label in enumerate(labels)}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._numbers)
+
+    def __contains__(self, label: Hashable) -> bool:
+        return label in self._numbers
+
+    def number(self, label: Hashable) -> int:
+        """The number of a label, the next one if it is new."""
+        return self._numbers.setdefault(label, len(self._numbers))
+
+    def known(self, label: Hashable) -> int:
+        """The number of a label that there is.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if label not in self._numbers:
+            some = ", ".join(map(shown, list(self._numbers)[:5])) + (", ..." if len(self) > 5 else "")
+            raise InputError(f"got the label {shown(label)}, which has not been learned; there are {some or 'none'}")
+        return self._numbers[label]
+
+    def renamed(self, old: Hashable, new: Hashable) -> LabelNumbers:
+        """The same numbers, one of them under another label that there is not yet."""
+        return LabelNumbers(new if label == old else label for label in self)
+
+    def without(self, numbers: Set[int]) -> tuple[LabelNumbers, list[int]]:
+        """Those that are left, numbered anew; and the new number of each old one, 0 for those that are gone."""
+        left = [label for number, label in enumerate(self) if number not in numbers]
+        rest = LabelNumbers(left)
+        return rest, [0 if number in numbers else rest.known(label) for number, label in enumerate(self)]
+
+
 def _differs(label: object) -> bool:
     return any(bool(leaf != leaf) for leaf in _leaves(label))
 

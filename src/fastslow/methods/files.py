@@ -68,7 +68,7 @@ def load_model(source: str | Path) -> TrainedModel:
         ValueError: if it is missing, damaged, or its weights are not those of what it says it is; the message names
             the file.
     """
-    path = _locate(str(source))
+    path = locate_model(source)
     tensors, header = load_tensors(path)
     config = _config(header, path)
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
@@ -105,7 +105,13 @@ def _config(header: Mapping[str, Any], path: Path) -> ModelConfig:
         raise InputError(f"{shown_path(path)} describes no model of this version: {error}") from error
 
 
-def _locate(source: str) -> Path:
+def locate_model(source: str | Path) -> Path:
+    """The file of a model: of "pretrained:NAME", of a run folder, or the .safetensors file itself.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    source = str(source)
     if source.startswith(PRETRAINED_PREFIX):
         name = source.removeprefix(PRETRAINED_PREFIX)
         if name not in pretrained_names():

@@ -1,0 +1,40 @@
+"""`fastslow statistics`: how a model's features of classes spread, for stream learners to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def statistics(
+    source: str,
+    *,
+    data: str = "omniglot",
+    data_dir: Path | None = None,
+    split: str = "vinyals",
+    part: Literal["train", "train+validation", "all"] = "train",
+    out: Path | None = None,
+) -> None:
+    """Measure the features of classes that a model was trained on; `FastSlowClassifier` starts from the file.
+
+    Args:
+        source: pretrained:NAME, a run folder or a .safetensors file.
+        data: that the model was trained on; a name that `fastslow data list` shows, or a folder.
+        data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
+        split: split of Omniglot: vinyals or lake.
+        part: classes to measure: those that the model was trained on.
+        out: file to write; beside the model's, ending in .statistics, where it is looked for, if not given.
+    """
+    from fastslow.data.registry import load_source
+    from fastslow.estimators.statistics import measure_statistics, save_statistics, statistics_path
+    from fastslow.files import refuse_unwritable
+    from fastslow.methods.files import load_model, locate_model
+
+    path = statistics_path(locate_model(source)) if out is None else out
+    refuse_unwritable(path)
+    model = load_model(source)
+    images, parts = load_source(data, data_dir=data_dir, split=split, image_size=model.config.image_size)
+    found = measure_statistics(model.method, images.select(parts.part(part)))
+    about = {"data": data, "split": parts.name, "split_sha256": parts.sha256, "part": part}
+    save_statistics(path, found, about)
+    print(path)

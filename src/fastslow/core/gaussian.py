@@ -1,0 +1,167 @@
+r"""A Gaussian model of classes (Ioffe, 2006, probabilistic linear discriminant analysis): learned in closed form.
+
+The mean of a class is drawn from :math:`N(m, B)`, its examples from a Gaussian around that mean with covariance W,
+the same for all classes. On axes on which W is the identity and B is diagonal, :math:`\psi`, n examples whose sum is s
+say of the class, one axis at a time,
+
+.. math:: \text{mean} \sim N\Bigl(\frac{\psi s}{n \psi + 1},\ \frac{\psi}{n \psi + 1}\Bigr), \qquad
+          \text{next example} \sim N\Bigl(\frac{\psi s}{n \psi + 1},\ 1 + \frac{\psi}{n \psi + 1}\Bigr).
+
+A class of one example is thus believed less, and reaches farther, than one of a thousand. W and B change slowly, with
+the features of whatever classes there are many examples of; the sums change at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from fastslow.errors import InputError
+
+#: Spread between classes below which an axis is taken for one that all classes share.
+_LEAST_SPREAD = 1e-3
+
+
+class ClassStatistics(NamedTuple):
+    """How features spread.
+
+    Attributes:
+        centre: mean of the means of classes, shape (features,).
+        within: W, covariance of examples around the mean of their class, shape (features, features).
+        between: B, covariance of the means, likewise.
+    """
+
+    centre: Float[Tensor, " features"]
+    within: Float[Tensor, "features features"]
+    between: Float[Tensor, "features features"]
+
+
+class ClassAxes(NamedTuple):
+    """Axes on which W is the identity and B is diagonal.
+
+    Attributes:
+        centre: what features are counted from, shape (features,).
+        axes: as columns, shape (features, axes).
+        spread: psi, the variance between classes on each, in units of that within, shape (axes,).
+    """
+
+    centre: Float[Tensor, " features"]
+    axes: Float[Tensor, "features axes"]
+    spread: Float[Tensor, " axes"]
+
+    def of(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch axes"]:
+        """Features on these axes."""
+        return (features - self.centre) @ self.axes
+
+
+class Posterior(NamedTuple):
+    """What is known of classes: of the next example of each, on `ClassAxes`.
+
+    Attributes:
+        location: its mean, shape (classes, axes).
+        variance: its variance on each axis, likewise.
+    """
+
+    location: Float[Tensor, "classes axes"]
+    variance: Float[Tensor, "classes axes"]
+
+
+class ClassDistances(NamedTuple):
+    """What queries are to classes.
+
+    Attributes:
+        far: squared distance in units of each class's variance, over the number of axes: about 1 for an example of the
+            class; shape (queries, classes).
+        likelihood: log likelihood but for a constant, likewise.
+    """
+
+    far: Float[Tensor, "queries classes"]
+    likelihood: Float[Tensor, "queries classes"]
+
+
+def class_statistics(
+    features: Float[Tensor, "examples features"], labels: Int64[Tensor, " examples"]
+) -> ClassStatistics:
+    """Statistics of examples of many classes; in 64 bits.
+
+    Args:
+        features: at least two examples of one class, and two classes.
+        labels: their classes, numbered from 0.
+
+    Raises:
+        ValueError: if there are fewer.
+    """
+    features = features.double()
+    sums, counts = class_sums(features, labels, int(labels.max()) + 1 if len(labels) else 0)
+    present = counts > 0
+    classes, examples = int(present.sum()), len(features)
+    if classes < 2 or examples <= classes:
+        raise InputError(
+            f"got {examples} examples of {classes} classes; how features spread needs two classes, and two examples "
+            "of one of them"
+        )
+    means = sums / counts.clamp_min(1).unsqueeze(-1)
+    residues = features - means[labels]
+    within = residues.mT @ residues / (examples - classes)
+    means = means[present]
+    noise = within * (1 / counts[present]).mean()  # what means of few examples vary by themselves
+    return ClassStatistics(means.mean(0), within, torch.cov(means.mT) - noise)
+
+
+def class_sums(
+    features: Float[Tensor, "examples features"], labels: Int64[Tensor, " examples"], num_classes: int
+) -> tuple[Float[Tensor, "classes features"], Float[Tensor, " classes"]]:
+    """Sum and number of the examples of each class, in 64 bits, in the order in which they come."""
+    sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64, device=features.device)
+    counts = torch.zeros(num_classes, dtype=torch.float64, device=features.device)
+    counts.index_add_(0, labels, torch.ones_like(labels, dtype=torch.float64))
+    return sums.index_add_(0, labels, features.double()), counts
+
+
+def class_axes(statistics: ClassStatistics, *, evenness: float = 0.5) -> ClassAxes:
+    """The axes of statistics; features in 32 bits.
+
+    Args:
+        statistics: of any scale.
+        evenness: share of a W that is the same in all directions, in (0, 1]: few examples, and classes that training
+            has seen, know W in some directions better than in others.
+
+    Raises:
+        ValueError: if the features do not vary within classes.
+    """
+    centre, within, between = (part.double() for part in statistics)
+    level = within.diagonal().mean()
+    if not level > 0:
+        raise InputError("got features that do not vary within classes; give statistics of examples that differ")
+    even = level * torch.eye(len(within), dtype=torch.float64, device=within.device)
+    inverse = torch.linalg.inv(torch.linalg.cholesky((1 - evenness) * within + evenness * even))
+    spread, directions = torch.linalg.eigh(inverse @ between @ inverse.mT)
+    axes = inverse.mT @ directions
+    return ClassAxes(centre.float(), axes.float(), spread.clamp_min(_LEAST_SPREAD).float())
+
+
+def posterior(
+    sums: Float[Tensor, "classes axes"], counts: Float[Tensor, " classes"], spread: Float[Tensor, " axes"]
+) -> Posterior:
+    """What examples say of their classes, see the module.
+
+    Args:
+        sums: of each class's examples on the axes, shape (classes, axes).
+        counts: how many they are, shape (classes,).
+        spread: of `ClassAxes`.
+    """
+    known = counts.unsqueeze(-1) * spread + 1
+    return Posterior(spread * sums / known, 1 + spread / known)
+
+
+def distances(queries: Float[Tensor, "queries axes"], classes: Posterior) -> ClassDistances:
+    """How far queries are from classes, each by itself."""
+    precision = classes.variance.reciprocal()
+    weighted = classes.location * precision
+    squares = (classes.location * weighted).sum(-1)
+    squared = torch.addmm(squares, queries.square(), precision.mT).addmm(queries, weighted.mT, alpha=-2)
+    likelihood = -0.5 * (squared + classes.variance.log().sum(-1))
+    return ClassDistances(squared.clamp_min(0) / queries.shape[-1], likelihood)

@@ -1,0 +1,149 @@
+"""The questions that a stream learner answers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from fastslow.core.gaussian import ClassDistances
+from fastslow.data.preparation import Ink
+from fastslow.errors import InputError
+from fastslow.estimators.conventions import as_array, in_order
+from fastslow.estimators.features import Features, features_of
+from fastslow.estimators.stream_memory import StreamMemory
+
+#: Distance, in units of a class's spread, from which on an example is of none of the classes; and what likelihoods are
+#: divided by. Both were chosen on validation classes of `omniglot-5w1s-fast`.
+NOVELTY, TEMPERATURE = 1.07, 6.0
+
+
+class Explanation(NamedTuple):
+    """An example that an answer came from.
+
+    Attributes:
+        label: its class.
+        example: its id, see `FastSlowClassifier.examples_`; of several merged ones, that of the first.
+        weight: its share of the answer, in [0, 1].
+    """
+
+    label: Hashable
+    example: int
+    weight: float
+
+
+class NotFittedError(InputError, AttributeError):
+    """Asked before anything was learned."""
+
+
+class Answers:
+    """Answers from a `StreamMemory`; each query is answered as if alone."""
+
+    model: Any
+    ink: Ink
+    crop: bool
+    novelty_threshold: float | None
+    memory_: StreamMemory
+    _features: tuple[Any, Features] | None = None
+
+    def decision_function(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
+        """Log likelihood of each class, but for a constant, shape (examples, classes), columns as in `classes_`.
+
+        Of two classes, shape (examples,): that of the second over that of the first.
+        """
+        scores = (self._look(X).likelihood / TEMPERATURE).numpy()[:, in_order(self._labels())]
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
+        """Probabilities of the classes, columns as in `classes_`: of those known, none of them being no answer."""
+        return (self._look(X).likelihood.double() / TEMPERATURE).softmax(1).numpy()[:, in_order(self._labels())]
+
+    def predict(self, X: Any, unknown: Hashable | None = None) -> np.ndarray:  # noqa: ANN401
+        """The likeliest label of each example.
+
+        Args:
+            X: examples.
+            unknown: what to answer where `novelty` is above 1; None answers with a class in any case.
+        """
+        look, names = self._look(X), self._labels()
+        answers = [names[best] for best in look.likelihood.argmax(1).tolist()]
+        if unknown is not None:
+            new = self._novelty(look) > 1
+            answers = [unknown if far else answer for far, answer in zip(new.tolist(), answers, strict=True)]
+        return as_array(answers)
+
+    def novelty(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
+        """Distance of each example from the nearest class over the threshold: above 1 it is of none of them."""
+        return self._novelty(self._look(X))
+
+    def explain(self, X: Any, top: int = 3) -> list[list[Explanation]]:  # noqa: ANN401
+        """The examples that each answer comes from, those of most weight first.
+
+        Args:
+            X: examples.
+            top: how many for each.
+        """
+        self._labels()
+        kept, names = self.memory_.examples, list(self.memory_.labels)
+        weights = (self.memory_.weigh(self._encoder().make(X)) / TEMPERATURE).softmax(1)
+        found = weights.topk(min(top, len(kept)), dim=1)
+        return [
+            [
+                Explanation(names[int(kept.classes[row])], int(kept.ids[row]), weight)
+                for row, weight in zip(rows, shares, strict=True)
+            ]
+            for rows, shares in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+        ]
+
+    def predict_one(self, x: Any, unknown: Hashable | None = None) -> Hashable:  # noqa: ANN401
+        """As `predict`, of one example without its first axis."""
+        answer: Hashable = self.predict(as_one(x), unknown)[0]
+        return answer.item() if isinstance(answer, np.generic) else answer
+
+    def predict_proba_one(self, x: Any) -> dict[Hashable, float]:  # noqa: ANN401
+        """As `predict_proba`, of one example, by label."""
+        names = self._labels()
+        shares = self.predict_proba(as_one(x))[0]
+        return {names[place]: float(share) for place, share in zip(in_order(names), shares, strict=True)}
+
+    def _novelty(self, look: ClassDistances) -> np.ndarray:
+        threshold = NOVELTY if self.novelty_threshold is None else self.novelty_threshold
+        far: np.ndarray = (look.far.amin(1).sqrt() / threshold).numpy()
+        return far
+
+    def _look(self, X: Any) -> ClassDistances:  # noqa: ANN401
+        self._labels()
+        features = self._encoder().make(X)
+        self.refuse_other_size(features)
+        return self.memory_.look(features)
+
+    def refuse_other_size(self, features: torch.Tensor) -> None:
+        """Refuses examples of another number of features than those learned."""
+        if features.shape[1] != (expected := self.memory_.examples.num_features):
+            raise InputError(
+                f"X has {features.shape[1]} features, but {type(self).__name__} is expecting {expected} features as "
+                "input"
+            )
+
+    def _encoder(self) -> Features:
+        """What makes features: read or looked at once, and again where the model is another."""
+        asked = (self.model, self.ink, self.crop)
+        if self._features is None or any(a is not b for a, b in zip(self._features[0], asked, strict=True)):
+            self._features = (asked, features_of(self.model, ink=self.ink, crop=self.crop))
+        return self._features[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_features"}
+
+    def _labels(self) -> list[Hashable]:
+        """Labels by number; refuses a learner that knows none."""
+        if not hasattr(self, "memory_") or not len(self.memory_.examples):
+            raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
+        return list(self.memory_.labels)
+
+
+def as_one(x: Any) -> Any:  # noqa: ANN401 - whatever users have
+    """One example as a batch of one."""
+    return x.unsqueeze(0) if isinstance(x, torch.Tensor) else np.asarray(x)[None]

@@ -1,0 +1,96 @@
+"""What is done when a memory is full: near examples of a class are merged, or old ones dropped, where there are most."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from fastslow.errors import InputError
+from fastslow.estimators.examples import Examples
+
+#: What is done when there is no room: the nearest two examples of one class become their mean; the oldest goes; or the
+#: new ones are refused.
+Eviction = Literal["merge", "oldest", "refuse"]
+EVICTIONS: tuple[str, ...] = get_args(Eviction)
+#: Share of all rows that is made free at once when they are full: then few examples pay for many.
+_FREED = 0.1
+#: Rows that are compared with one another at a time.
+_COMPARED = 2048
+
+
+def make_room(examples: Examples, most: int, eviction: Eviction) -> Int64[Tensor, " changed"]:
+    """Brings the rows down to `most` and a little below, the largest classes first, none to less than one row.
+
+    Returns:
+        The classes that have other rows now.
+
+    Raises:
+        ValueError: if there are more classes than that.
+    """
+    sizes = examples.classes.bincount()
+    if int((sizes > 0).sum()) > most:
+        raise InputError(
+            f"got {int((sizes > 0).sum())} classes for a memory of max_examples={most}; each needs one at least: "
+            "raise max_examples, or forget classes"
+        )
+    room = max(int((1 - _FREED) * most), int((sizes > 0).sum()))
+    return _reduce(examples, _levelled(sizes, room), eviction)
+
+
+def limit(examples: Examples, per_class: int, eviction: Eviction) -> Int64[Tensor, " changed"]:
+    """Brings every class of more than `per_class` rows down to that, and returns these classes."""
+    return _reduce(examples, examples.classes.bincount().clamp_max(per_class), eviction)
+
+
+def _reduce(examples: Examples, sizes: Int64[Tensor, " classes"], eviction: Eviction) -> Int64[Tensor, " changed"]:
+    """Brings each class down to a size."""
+    changed = torch.nonzero(examples.classes.bincount() > sizes).flatten()
+    over = changed
+    while len(over):
+        found = [_rows_over(examples, number, int(sizes[number]), eviction) for number in over.tolist()]
+        if eviction == "oldest":
+            kept = torch.ones(len(examples), dtype=torch.bool)
+            kept[torch.cat(found)] = False
+            examples.keep(kept)
+        else:
+            examples.merge(torch.cat(found))
+        over = torch.nonzero(examples.classes.bincount() > sizes).flatten()
+    return changed
+
+
+def _rows_over(examples: Examples, number: int, most: int, eviction: Eviction) -> Tensor:
+    """Of one class, the rows to drop, or pairs of rows to merge: as many as are over, or as can be at once."""
+    rows = torch.nonzero(examples.classes == number).flatten()
+    if eviction == "oldest":
+        return rows[: len(rows) - most]
+    return rows[_near_pairs(examples.features[rows])[: len(rows) - most]]
+
+
+def _levelled(sizes: Int64[Tensor, " classes"], room: int) -> Int64[Tensor, " classes"]:
+    """Sizes cut at one level, so that their sum is at most `room` and the small ones stay as they are."""
+    level = int(sizes.max())
+    while int(sizes.clamp_max(level).sum()) > room:
+        over = int(sizes.clamp_max(level).sum()) - room
+        level -= max(1, over // int((sizes >= level).sum()))
+    return sizes.clamp_max(max(level, 1))
+
+
+def _near_pairs(features: Float[Tensor, "rows features"]) -> Int64[Tensor, "pairs 2"]:
+    """Pairs of rows that are each other's nearest, the nearest first; the earlier row of each first.
+
+    Of many rows, each is compared with those that came at about the same time.
+    """
+    distances, pairs = [], []
+    for rows in torch.split(torch.arange(len(features)), _COMPARED):
+        apart = torch.cdist(features[rows], features[rows])
+        apart.fill_diagonal_(torch.inf)
+        distance, nearest = apart.min(1)
+        here = torch.arange(len(rows))
+        mutual = torch.nonzero((nearest[nearest] == here) & (here < nearest)).flatten()
+        distances.append(distance[mutual])
+        pairs.append(rows[torch.stack([mutual, nearest[mutual]], 1)])
+    found = torch.cat(pairs)[torch.cat(distances).argsort(stable=True)]
+    return found if len(found) else torch.tensor([[0, 1]])  # all alike: any two

@@ -1,0 +1,141 @@
+"""What a stream learner makes of the examples it keeps: quickly the sums of classes, slowly the axes they are told by.
+
+Both are functions of the rows that are kept and of the order in which they came, so that to forget an example is to be
+as if it had never been seen, while none has been merged.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from fastslow.core.gaussian import ClassAxes, ClassStatistics, Posterior, class_axes, posterior
+from fastslow.estimators.examples import Examples, weighted_sums
+
+#: Rows at which axes are first made of the stream, with statistics to start from and without; then a quarter more.
+_FIRST_WITH, _FIRST_WITHOUT, _MORE = 64, 2, 1.25
+#: Examples that statistics to start from count for, per feature; and classes that their centre counts for.
+_BELIEF, _CENTRE_BELIEF = 2, 10
+#: Without statistics to start from, and without two examples of a class: variance within classes over that between.
+_WITHIN = 0.1
+
+
+class Knowledge:
+    """Sums of classes, and what follows from them.
+
+    Args:
+        examples: that are kept; read, never changed.
+        num_classes: of them.
+        prior: how features of classes spread in the encoder's training, or None.
+        slow: whether the axes are learned from the stream as well.
+    """
+
+    def __init__(self, examples: Examples, num_classes: int, prior: ClassStatistics | None, *, slow: bool) -> None:
+        self.examples, self.prior, self.slow = examples, prior, slow
+        self.sums, self.counts = weighted_sums(examples, num_classes)
+        self._stage = -1
+        self._axes: ClassAxes | None = None
+        self._posterior: Posterior | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Classes known, with examples or not."""
+        return len(self.counts)
+
+    def learn(self, features: Float[Tensor, "new features"], classes: Int64[Tensor, " new"], num_classes: int) -> None:
+        """Takes in examples that have been added to the rows; classes may be new."""
+        if num_classes > self.num_classes:
+            more = num_classes - self.num_classes
+            self.sums = torch.cat([self.sums, self.sums.new_zeros(more, self.sums.shape[1])])
+            self.counts = torch.cat([self.counts, self.counts.new_zeros(more)])
+            self._posterior = None
+        self.sums.index_add_(0, classes, features.double())
+        self.counts.index_add_(0, classes, torch.ones_like(classes, dtype=torch.float64))
+        self._look_again(classes if len(classes) == 1 else torch.unique(classes))
+
+    def recount(self, changed: Int64[Tensor, " changed"]) -> None:
+        """Counts the rows of some classes anew, which are other ones now."""
+        if not len(changed):
+            return
+        rows = torch.isin(self.examples.classes, changed)
+        sums, counts = weighted_sums(self.examples, self.num_classes, rows)
+        self.sums[changed], self.counts[changed] = sums[changed], counts[changed]
+        self._look_again(changed)
+
+    def _look_again(self, changed: Int64[Tensor, " changed"]) -> None:
+        """What is known of some classes has changed."""
+        if self._posterior is not None and self._stage == self._wanted_stage():
+            for known, new in zip(self._posterior, self._of(self.sums[changed], self.counts[changed]), strict=True):
+                known[changed] = new
+
+    @property
+    def axes(self) -> ClassAxes:
+        """On which classes are told apart: of the first rows, as many as the last of a series of sizes."""
+        if self._axes is None or self._stage != self._wanted_stage():
+            self._stage, self._posterior = self._wanted_stage(), None
+            self._axes = stream_axes(self.examples, self.num_classes, self._stage, self.prior)
+        return self._axes
+
+    @property
+    def classes(self) -> Posterior:
+        """What is known of each class, on `axes`."""
+        if self._stage != self._wanted_stage() or self._posterior is None:
+            self._posterior = self._of(self.sums, self.counts)
+        return self._posterior
+
+    def _of(self, sums: Float64[Tensor, "classes features"], counts: Float64[Tensor, " classes"]) -> Posterior:
+        centre, axes, spread = self.axes
+        centred = (sums - counts.unsqueeze(1) * centre).float()
+        return posterior(centred @ axes, counts.float(), spread)
+
+    def _wanted_stage(self) -> int:
+        rows, first = len(self.examples), _FIRST_WITHOUT if self.prior is None else _FIRST_WITH
+        if not self.slow or rows < first:
+            return 0 if self.prior is not None else min(rows, first)
+        return math.ceil(first * _MORE ** math.floor(math.log(rows / first, _MORE) + 1e-9))
+
+
+def stream_axes(examples: Examples, num_classes: int, rows: int, prior: ClassStatistics | None) -> ClassAxes:
+    """The axes that the first rows give, beside what there is to start from.
+
+    Args:
+        examples: that are kept.
+        num_classes: of them.
+        rows: how many to look at.
+        prior: as if so many examples more had been seen as it counts for; where there is none, features are taken to
+            spread alike in all directions until examples say otherwise.
+    """
+    features, classes = examples.features[:rows].double(), examples.classes[:rows]
+    counts = examples.counts[:rows].double()
+    totals = torch.zeros(num_classes, dtype=torch.float64).index_add_(0, classes, counts)
+    sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64)
+    means = sums.index_add_(0, classes, features * counts.unsqueeze(1)) / totals.clamp_min(1).unsqueeze(1)
+    residues = (features - means[classes]) * counts.sqrt().unsqueeze(1)
+    scatter = residues.mT @ residues + examples.lost
+    freedom = float(totals.sum() - (totals > 0).sum())
+    return class_axes(_statistics(means[totals > 0], scatter, freedom, prior))
+
+
+def _statistics(
+    means: Float64[Tensor, "classes features"],
+    scatter: Float64[Tensor, "features features"],
+    freedom: float,
+    prior: ClassStatistics | None,
+) -> ClassStatistics:
+    size = scatter.shape[0]
+    belief = _BELIEF * size
+    if prior is not None:
+        centre, within, between = (part.double() for part in prior)
+        seen = (belief * within + scatter) / (belief + freedom)
+        centre = (_CENTRE_BELIEF * centre + means.sum(0)) / (_CENTRE_BELIEF + len(means))
+        return ClassStatistics(centre, seen, between * (seen.trace() / within.trace()))
+    even = torch.eye(size, dtype=torch.float64)
+    centre = means.mean(0) if len(means) else scatter.new_zeros(size)
+    apart = float(means.var(0, correction=0).mean()) if len(means) > 1 else 0.0
+    level = float(scatter.trace()) / size / freedom if freedom else 0.0
+    level = level or _WITHIN * apart or 1.0
+    seen = (belief * level * even + scatter) / (belief + freedom)
+    return ClassStatistics(centre, seen, max(apart, level) * even)

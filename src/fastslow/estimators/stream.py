@@ -1,0 +1,214 @@
+"""A learner for streams: new classes at any time, from one example, on machines that cannot train."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from fastslow.data.preparation import Ink
+from fastslow.errors import InputError
+from fastslow.estimators.answers import Answers, as_one
+from fastslow.estimators.conventions import Conventions, as_array, in_order, refuse_continuous
+from fastslow.estimators.eviction import Eviction
+from fastslow.estimators.labels import checked_labels, refuse_mixed
+from fastslow.estimators.stream_files import load_stream, save_stream
+from fastslow.estimators.stream_memory import StreamMemory, checked_limits
+
+
+class KeptExample(NamedTuple):
+    """An example that is kept.
+
+    Attributes:
+        example: its id, by which it can be forgotten.
+        label: of its class.
+        examples: of how many it is the mean; more than 1 where some have been merged.
+    """
+
+    example: int
+    label: Hashable
+    examples: int
+
+
+class FastSlowClassifier(Answers, Conventions):
+    r"""Learns classes from a stream, one example or many at a time, forward only; any number of classes.
+
+    An encoder makes features of examples; they are kept, and a Gaussian model of classes (`core.gaussian`) answers from
+    their sums: quickly, for a class is known with its first example, and slowly, for the directions in which classes
+    differ are learned from all examples that have come. scikit-learn's conventions are kept.
+
+    Examples:
+        >>> from fastslow import FastSlowClassifier
+        >>> from fastslow.data import make_glyphs
+        >>> drawings = make_glyphs(num_classes=3, per_class=2, seed=3).images.reshape(3, 2, 28, 28)
+        >>> learner = FastSlowClassifier("omniglot-5w1s-fast").partial_fit(drawings[:2, 0], ["alpha", "beta"])
+        >>> learner.predict(drawings[:, 1], unknown="new").tolist()
+        ['alpha', 'beta', 'new']
+        >>> learner.learn_one(drawings[2, 0], "gamma").predict_one(drawings[2, 1])
+        'gamma'
+
+    Args:
+        model: what makes features: the name of a shipped model, a run folder or a .safetensors file, for drawings; a
+            `torch.nn.Module` or a function of one's own, for whatever it takes; None where examples are vectors.
+        max_examples: the most that are kept.
+        per_class: the most that are kept of each class; None for no such limit.
+        eviction: what is done where there are more: "merge" makes the two nearest of one class their mean, "oldest"
+            drops the oldest of the largest classes, "refuse" refuses the new ones. No class loses its last one.
+        novelty_threshold: distance from which on an example is unknown, in units of a class's spread; None for the one
+            chosen on validation classes of Omniglot. Vectors, and features of a model of one's own, have a spread only
+            once a class has two examples.
+        slow: whether the directions in which classes differ are learned from the stream.
+        ink: of drawings, see `FewShotClassifier`.
+        crop: likewise.
+
+    Attributes:
+        memory_: all that has been learned, a `StreamMemory`; there from the first example on.
+    """
+
+    def __init__(
+        self,
+        model: Any = "omniglot-5w1s",  # noqa: ANN401 - a name, a module or a function
+        *,
+        max_examples: int = 10_000,
+        per_class: int | None = None,
+        eviction: Eviction = "merge",
+        novelty_threshold: float | None = None,
+        slow: bool = True,
+        ink: Ink = "auto",
+        crop: bool = False,
+    ) -> None:
+        # As scikit-learn has it: kept as they are, and looked at when something is learned.
+        self.model, self.max_examples, self.per_class, self.eviction = model, max_examples, per_class, eviction
+        self.novelty_threshold, self.slow, self.ink, self.crop = novelty_threshold, slow, ink, crop
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels known, sorted where they can be."""
+        labels = list(self.memory_.labels)
+        return as_array([labels[place] for place in in_order(labels)])
+
+    @property
+    def examples_(self) -> list[KeptExample]:
+        """What is kept, in the order in which it came."""
+        names, kept = list(self.memory_.labels), self.memory_.examples
+        columns = (kept.ids.tolist(), kept.classes.tolist(), kept.counts.tolist())
+        return [KeptExample(example, names[number], many) for example, number, many in zip(*columns, strict=True)]
+
+    @property
+    def memory_bytes_(self) -> int:
+        """Bytes that the memory takes, the encoder apart."""
+        return self.memory_.memory_bytes
+
+    def fit(self, X: Any, y: Iterable[Hashable] | None) -> FastSlowClassifier:  # noqa: ANN401
+        """Forgets everything and learns examples."""
+        before = self.__dict__.pop("memory_", None)
+        try:
+            return self.partial_fit(X, y)
+        except Exception:
+            if before is not None:
+                self.memory_ = before
+            raise
+
+    def partial_fit(
+        self,
+        X: Any,  # noqa: ANN401
+        y: Iterable[Hashable] | None,
+        classes: Iterable[Hashable] | None = None,
+    ) -> FastSlowClassifier:
+        """Learns examples on top of what is known, all of them or, where something is wrong, none.
+
+        Args:
+            X: examples: drawings, vectors, or whatever the model takes.
+            y: one label per example: strings, numbers, anything hashable; new ones make new classes.
+            classes: labels that are to come; not needed, and no answers before they have an example.
+
+        Raises:
+            ValueError: if an example or a label cannot be used, or there is no room.
+        """
+        if y is None:
+            raise InputError("requires y to be passed, but the target y is None: give one label per example")
+        refuse_continuous(y)
+        labels = checked_labels(np.asarray(y).ravel().tolist() if hasattr(y, "__array__") else y)
+        announced = [] if classes is None else checked_labels(classes)
+        memory = self._memory_for(features := self._encoder().make(X))
+        if len(labels) != len(features):
+            raise InputError(
+                f"got {len(features)} examples and {len(labels)} labels, inconsistent numbers of samples: give one "
+                "label per example"
+            )
+        refuse_mixed([*memory.labels, *announced, *labels])
+        memory.learn(features, labels, announced)
+        self.memory_ = memory
+        if self.model is None:
+            self.n_features_in_ = features.shape[1]
+        return self
+
+    def learn_one(self, x: Any, y: Hashable) -> FastSlowClassifier:  # noqa: ANN401
+        """Learns one example, without its first axis."""
+        return self.partial_fit(as_one(x), [y])
+
+    def forget(self, label: Hashable | None = None, *, example: int | None = None) -> FastSlowClassifier:
+        """Forgets a class, or one example by its id: as if it had never been seen, while none has been merged.
+
+        Raises:
+            ValueError: if there is no such class or example, or both or none are given.
+        """
+        if (label is None) == (example is None):
+            raise InputError("give forget a label, or example=ID of one of examples_, and not both")
+        if example is None:
+            self.memory_.forget(label)
+        else:
+            self.memory_.forget_example(example)
+        return self
+
+    def undo(self) -> FastSlowClassifier:
+        """Takes the last change back: what was learned, forgotten, renamed or merged."""
+        self.memory_.undo()
+        return self
+
+    def rename(self, old: Hashable, new: Hashable) -> FastSlowClassifier:
+        """Gives a class another label; where another class has it, the two become one."""
+        refuse_mixed([*(label for label in self.memory_.labels if label != old), *checked_labels([new])])
+        self.memory_.rename(old, new)
+        return self
+
+    def merge_from(self, other: FastSlowClassifier) -> FastSlowClassifier:
+        """Takes in all that another learner with the same model keeps.
+
+        Raises:
+            ValueError: if it has another model, or there is no room.
+        """
+        mine, its = self._encoder(), other._encoder()
+        if mine.sha256 != its.sha256 or self.memory_.examples.num_features != other.memory_.examples.num_features:
+            raise InputError("the two learners compare features of different models; both must have the same")
+        refuse_mixed([*self.memory_.labels, *other.memory_.labels])
+        self.memory_.merge_from(other.memory_)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Writes all that has been learned as one .safetensors file, atomically; the encoder is not in it."""
+        save_stream(path, self)
+
+    @classmethod
+    def load(cls, path: str | Path, model: Any = None) -> FastSlowClassifier:  # noqa: ANN401
+        """A learner as it was when it was saved.
+
+        Args:
+            path: of the file.
+            model: that it had, where it was a module or a function of one's own.
+
+        Raises:
+            ValueError: if the file is missing or damaged, or the model is another one.
+        """
+        return load_stream(path, cls, model)
+
+    def _memory_for(self, features: Tensor) -> StreamMemory:
+        """What is known so far, or an empty memory; refuses features that do not fit it."""
+        if not hasattr(self, "memory_"):
+            limits = checked_limits(self.max_examples, self.per_class, self.eviction)
+            return StreamMemory(features.shape[1], self._encoder().prior, limits, slow=bool(self.slow))
+        self.refuse_other_size(features)
+        return self.memory_

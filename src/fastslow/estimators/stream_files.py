@@ -1,0 +1,94 @@
+"""A stream learner in one file: what it has learned, and of which model; no code, nothing that is run on reading."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from fastslow.errors import InputError, shown, shown_path, shown_reason
+from fastslow.estimators.examples import Examples
+from fastslow.estimators.labels import LabelNumbers
+from fastslow.estimators.stream_memory import StreamMemory
+from fastslow.tensors import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from fastslow.estimators.stream import FastSlowClassifier
+
+    T = TypeVar("T", bound=FastSlowClassifier)
+
+_FORMAT, _KIND = 1, "stream learner"
+#: A million examples of 128 features take half of it.
+_MAX_BYTES = 2**30
+_PLAIN = (str, int, float, bool)
+
+
+def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
+    """Writes a learner, atomically.
+
+    Raises:
+        ValueError: if it has learned nothing, a label is neither text nor number, or no file can be written there.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"got {shown_path(path)} to save a learner to; give a file that ends in .safetensors")
+    labels, memory = learner._labels(), learner.memory_
+    if strange := [label for label in labels if type(label) not in _PLAIN]:
+        raise InputError(f"got the label {shown(strange[0])}; only texts and numbers can be saved: rename it")
+    parameters = learner.get_params()
+    own = parameters["model"] is not None and not isinstance(parameters["model"], str | Path)
+    parameters["model"] = None if own or parameters["model"] is None else str(parameters["model"])
+    header = {
+        "format": _FORMAT, "kind": _KIND, "parameters": parameters, "own_model": own,
+        "model_sha256": learner._encoder().sha256, "labels": labels, "next_id": memory.examples.next_id,
+        "num_lost": memory.examples.num_lost,
+    }  # fmt: skip
+    save_tensors(path, memory.examples.tensors(), header)
+
+
+def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noqa: ANN401 - as the class takes it
+    """Reads a learner.
+
+    Args:
+        path: of the file.
+        kind: of learner.
+        model: that it had, where that was a module or a function.
+
+    Raises:
+        ValueError: if the file is damaged or of another kind, or the model is not the one that it was saved with.
+    """
+    tensors, header = load_tensors(path, _MAX_BYTES)
+    name = shown_path(path)
+    if header.get("format") != _FORMAT or header.get("kind") != _KIND:
+        raise InputError(f"{name} holds no stream learner of format {_FORMAT}; it was saved by something else")
+    try:
+        parameters = dict(header["parameters"])
+        if header["own_model"] and model is None:
+            raise InputError("it was saved with a model of its own; give load(path, model=...) the same one")
+        learner = kind(**(parameters | ({} if model is None else {"model": model})))
+        labels, examples = _labels(header["labels"]), Examples.of(tensors, header["next_id"], header["num_lost"])
+        sha256 = learner._encoder().sha256
+        learner.memory_ = _memory(learner, examples, labels)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{name} holds a stream learner that cannot be read ({shown_reason(error)})") from error
+    if sha256 != header.get("model_sha256"):
+        raise InputError(f"{name} was saved with another model than {shown(learner.model)}: its weights have changed")
+    if learner.model is None:
+        learner.n_features_in_ = examples.num_features
+    return learner
+
+
+def _labels(labels: object) -> list[Hashable]:
+    if not isinstance(labels, list) or not all(type(label) in _PLAIN for label in labels):
+        raise InputError(f"got labels={shown(labels)}; a list of texts and numbers was expected")
+    return labels
+
+
+def _memory(learner: FastSlowClassifier, examples: Examples, labels: list[Hashable]) -> StreamMemory:
+    memory = learner._memory_for(torch.empty(0, examples.num_features))
+    if len(set(labels)) != len(labels) or (len(examples) and int(examples.classes.max()) >= len(labels)):
+        raise InputError("its labels do not belong to its examples; save it again")
+    memory.restore(LabelNumbers(labels), examples)
+    return memory

@@ -1,0 +1,46 @@
+"""`fastslow statistics`: the file that stream learners start from."""
+
+import numpy as np
+import pytest
+import torch
+
+from fastslow import FastSlowClassifier
+from fastslow.cli import main
+from fastslow.core.gaussian import class_statistics
+from fastslow.errors import InputError
+from fastslow.estimators.statistics import load_statistics
+from fastslow.methods.files import load_model, save_model
+from fastslow.protocol.features import embed
+
+
+@pytest.fixture
+def model(tmp_path, few_glyphs):
+    save_model(tmp_path / "m.safetensors", load_model("pretrained:omniglot-5w1s-fast"))
+    return tmp_path / "m.safetensors"
+
+
+def test_statistics_lie_beside_the_model_and_learners_start_from_them(model, tmp_path, capsys):
+    plain = FastSlowClassifier(str(model))
+    assert plain._encoder().prior is None
+    main(["statistics", str(model), "--data", "glyphs"])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "m.statistics")
+    prior = FastSlowClassifier(str(model))._encoder().prior
+    from fastslow.data.registry import load_source
+
+    images, split = load_source("glyphs", image_size=28)
+    part = images.select(split.train)
+    expected = class_statistics(embed(load_model(str(model)).method.encoder.folded(), part.images), part.labels)
+    for found, wanted in zip(prior, expected, strict=True):
+        assert torch.allclose(found, wanted, atol=0.01 * float(wanted.abs().max()))
+    main(["statistics", str(model), "--data", "glyphs", "--part", "all", "--out", str(tmp_path / "o.statistics")])
+    other = load_statistics(tmp_path / "o.statistics", 128)
+    assert not torch.equal(other.within, prior.within)
+
+
+def test_statistics_of_other_features_are_refused_by_name(model, tmp_path):
+    main(["statistics", str(model), "--data", "glyphs"])
+    with pytest.raises(InputError, match=r"m\.statistics holds no statistics of 64 features; make it again"):
+        load_statistics(tmp_path / "m.statistics", 64)
+    (tmp_path / "m.statistics").write_bytes(b"x" * 99)
+    with pytest.raises(InputError, match=r"m\.statistics"):
+        FastSlowClassifier(str(model)).learn_one(np.ones((28, 28)), "a")
