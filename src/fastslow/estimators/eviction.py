@@ -1,4 +1,4 @@
-"""What is done when a memory is full: near examples of a class are merged, or old ones dropped, where there are most."""
+"""What is done when a memory is full: near examples of a class are merged, or old ones dropped, in the largest."""
 
 from __future__ import annotations
 
