@@ -91,14 +91,14 @@ def test_every_learner_learns_frequent_classes_and_answers_without_changing(name
     data = clouds()
     learner = LEARNERS[name](setting)
     numbers = dict(watched(learner, data, Plan("x", every=60, exposures=2, seeds=1), seed=0))
-    by_its_place = name == "nmn, fast path in its place"  # which is a finding
+    by_its_place = name == "nmn-fast-replaced"  # which is a finding
     assert numbers["frequent, after 2"].mean > (0.2 if by_its_place else 0.6)
     assert torch.equal(learner.answer(data.asked), learner.answer(data.asked))
 
 
 def test_the_memories_know_rare_classes_at_once_and_keep_them(setting):
     data = clouds()
-    for name in ("stream", "nearest class mean", "nearest example"):
+    for name in ("stream", "nearest-mean", "nearest-example"):
         numbers = dict(watched(LEARNERS[name](setting), data, Plan("x", 20, 3, 1), seed=0))
         assert numbers["rare, after 2"].mean > 0.9
         assert numbers["rare, before 3"].mean >= numbers["rare, after 2"].mean - 0.05
@@ -111,13 +111,13 @@ def test_the_last_images_of_each_class_are_for_the_test():
 
 
 def test_a_cell_is_measured_on_data_that_ship_with_scikit_learn(tmp_path):
-    cell = next(cell for cell in STUDY.cells("quick") if cell.method == "nearest class mean")
+    cell = next(cell for cell in STUDY.cells("quick") if cell.method == "nearest-mean")
     result = STUDY.run(cell, tmp_path / cell.key)
     assert result.cell == cell
     assert result.numbers["frequent, after 3"].mean > 0.8
     assert result.numbers["rare, after 3"].mean > 0.4
     assert result.provenance.protocol["classes"] == 10
-    assert "--methods 'nearest class mean'" in result.provenance.command
+    assert "--methods nearest-mean" in result.provenance.command
     assert not (tmp_path / cell.key).exists()
 
 

@@ -110,7 +110,7 @@ class RareClassesStudy:
         data, facts = stream_data(cell.data)
         setting = Setting(_model().method.encoder, _prior(), data.num_classes, cell.seed)
         numbers = dict(watched(LEARNERS[cell.method](setting), data, plans[0], cell.seed))
-        words = f"fastslow reproduce {self.name} --data {cell.data} --methods {cell.method!r} --seeds {cell.seed + 1}"
+        words = f"fastslow reproduce {self.name} --data {cell.data} --methods {cell.method} --seeds {cell.seed + 1}"
         provenance = Provenance(
             command=words, versions=versions(), processor=processor_name(),
             seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(), protocol=facts,
