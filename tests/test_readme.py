@@ -5,11 +5,37 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from fastslow.protocol.result import read_result
+
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_ten_lines_do_what_they_say(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def blocks():
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(2), ids=["ten lines", "a stream"])
+def test_the_code_does_what_it_says(number, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = blocks()[number]
     exec(compile(code, "README.md", "exec"), {})
-    expected = re.search(r"# (\[.*\])", code).group(1)
-    assert capsys.readouterr().out.splitlines()[0] == expected
+    said = capsys.readouterr().out
+    for expected in re.findall(r"^print.*# (\[.*\])$", code, re.MULTILINE):
+        assert expected in said.splitlines()
+
+
+def test_no_code_is_left_out():
+    assert len(blocks()) == 2
+
+
+def test_the_table_of_novelty_is_that_of_the_results():
+    rows = re.findall(r"^\| (\d+), (\d) \| (.*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) == 6
+    names = ("auroc", "unseen_rejected", "known_rejected", "accuracy", "nearest_mean")
+    found = [read_result(path) for path in (README.parent / "results").glob("open-set-*.json")]
+    numbers = {str(result.cell.options["task"]): result.numbers for result in found}
+    for ways, shots, shown in rows:
+        measured = numbers[f"{ways}w{shots}s"]
+        assert shown.split(" | ") == [f"{100 * measured[name].mean:.1f}" for name in names]

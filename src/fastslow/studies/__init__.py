@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 #: Studies by name, each as "module:attribute", imported when asked for: most of them import torch.
 STUDIES: dict[str, str] = {
     "fewshot": "fastslow.studies.fewshot_study:STUDY",
+    "open-set": "fastslow.studies.open_set:STUDY",
     "rare-classes": "fastslow.studies.rare_classes:STUDY",
     "predictors": "fastslow.studies.predictors:STUDY",
     "streams": "fastslow.studies.streams:STUDY",

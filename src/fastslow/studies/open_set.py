@@ -1,0 +1,175 @@
+"""None of these: how well a stream learner tells examples of classes that it has never been shown from others."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fastslow.data.registry import load_source
+from fastslow.errors import InputError
+from fastslow.estimators.answers import NOVELTY
+from fastslow.estimators.statistics import load_statistics, statistics_path
+from fastslow.estimators.stream_memory import Limits, StreamMemory
+from fastslow.methods.files import TrainedModel, load_model, locate_model
+from fastslow.protocol.classes import classes_trained_on
+from fastslow.protocol.features import embed
+from fastslow.protocol.fewshot import TEST_SEED, accuracy_with_interval
+from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
+from fastslow.protocol.result import Cell, Provenance, Result
+from fastslow.report.tables import mean_over_seeds
+from fastslow.studies.base import Budget, Page, Table
+
+#: What makes features.
+MODEL = "pretrained:omniglot-5w1s-fast"
+#: Known classes and examples of each.
+TASKS = tuple((ways, shots) for ways in (5, 20, 100) for shots in (1, 5))
+#: What is measured, with its column.
+NUMBERS = {
+    "auroc": "AUROC of novelty",
+    "unseen_rejected": "unseen rejected at the usual threshold",
+    "known_rejected": "known rejected at it",
+    "accuracy": "accuracy on the known",
+    "nearest_mean": "that of the nearest class mean",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a budget is.
+
+    Attributes:
+        data: that it is for.
+        ways: most known classes.
+        episodes: how many, of each task.
+    """
+
+    data: str
+    ways: int
+    episodes: int
+
+
+#: By budget.
+PLANS: dict[Budget, Plan] = {
+    "quick": Plan("glyphs", 20, 20), "cpu": Plan("omniglot", 100, 300), "paper": Plan("omniglot", 100, 1000),
+}  # fmt: skip
+
+
+class OpenSetStudy:
+    """Some classes known, queries of them and as many of all others."""
+
+    name = "open-set"
+
+    def cells(self, budget: Budget, data: str | None = None) -> list[Cell]:
+        """See `Study.cells`."""
+        plan = PLANS[budget]
+        return [
+            Cell(self.name, "stream", data or plan.data,
+                 {"task": f"{ways}w{shots}s", "episodes": plan.episodes, "model": MODEL}, 0)
+            for ways, shots in TASKS if ways <= plan.ways
+        ]  # fmt: skip
+
+    def run(self, cell: Cell, folder: Path) -> Result:
+        """See `Study.run`.
+
+        Raises:
+            ValueError: if it is no cell of this study.
+        """
+        plans = [plan for budget, plan in PLANS.items() if cell in self.cells(budget, cell.data)]
+        if not plans:
+            raise InputError(f"{cell.key} is no cell of study {self.name}; take one of its cells")
+        began = time.monotonic()
+        ways, shots = (int(part) for part in str(cell.options["task"]).rstrip("s").split("w"))
+        features, facts = _features(cell.data)
+        generator = torch.Generator().manual_seed(TEST_SEED)
+        found = [_episode(features, ways, shots, generator) for _ in range(plans[0].episodes)]
+        numbers = {name: accuracy_with_interval(torch.tensor([one[name] for one in found])) for name in NUMBERS}
+        provenance = Provenance(
+            command=f"fastslow reproduce {self.name} --data {cell.data}", versions=versions(),
+            processor=processor_name(), seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(),
+            protocol={**facts, "episodes": plans[0].episodes, "seed": TEST_SEED, "threshold": NOVELTY},
+        )  # fmt: skip
+        return Result(cell, numbers, provenance)
+
+    def page(self, results: Sequence[Result]) -> Page:
+        """See `Study.page`."""
+        rows = [
+            [
+                str(r.cell.options["task"]),
+                *(mean_over_seeds([r.numbers[name]]).removesuffix(" (1)") for name in NUMBERS),
+            ]
+            for r in results
+        ]
+        where = " and on ".join(dict.fromkeys(f"{r.cell.data} test classes" for r in results))
+        title = f"Half of the queries of known classes, half of others, {where}; AUROC and shares in %"
+        return Page("None of these", [Table(title, ["known", *NUMBERS.values()], rows)])
+
+
+def _episode(
+    features: Float[Tensor, "classes each features"], ways: int, shots: int, generator: torch.Generator
+) -> dict[str, float]:
+    """Teaches some classes and asks."""
+    order = torch.randperm(len(features), generator=generator)
+    drawings = torch.stack([torch.randperm(features.shape[1], generator=generator) for _ in range(ways)])
+    known = features[order[:ways].unsqueeze(1), drawings]
+    support, queries = known[:, :shots], known[:, shots:].flatten(0, 1)
+    labels = torch.arange(ways).repeat_interleave(known.shape[1] - shots)
+    others = features[order[ways:]].flatten(0, 1)
+    unseen = others[torch.randperm(len(others), generator=generator)[: len(queries)]]
+    memory = StreamMemory(features.shape[2], _prior(), Limits(10_000, None, "merge"), slow=True)
+    memory.learn(support.flatten(0, 1), torch.arange(ways).repeat_interleave(shots).tolist())
+    look, beyond = memory.look(queries), memory.look(unseen)
+    near, far = look.far.amin(1).sqrt(), beyond.far.amin(1).sqrt()
+    nearest = torch.cdist(queries, support.mean(1)).argmin(1)
+    return {
+        "auroc": auroc(near, far),
+        "unseen_rejected": float((far > NOVELTY).double().mean()),
+        "known_rejected": float((near > NOVELTY).double().mean()),
+        "accuracy": float((look.likelihood.argmax(1) == labels).double().mean()),
+        "nearest_mean": float((nearest == labels).double().mean()),
+    }
+
+
+def auroc(lower: Float[Tensor, " known"], higher: Float[Tensor, " unknown"]) -> float:
+    """How often a number of the second kind is above one of the first, a tie being half (area under the ROC curve)."""
+    ranked = lower.sort().values
+    below = torch.searchsorted(ranked, higher).double() + torch.searchsorted(ranked, higher, right=True)
+    return float(below.mean() / 2 / len(lower))
+
+
+@functools.cache
+def _model() -> TrainedModel:
+    return load_model(MODEL)
+
+
+@functools.cache
+def _prior() -> Any:  # noqa: ANN401 - ClassStatistics or None
+    return load_statistics(statistics_path(locate_model(MODEL)), _model().method.encoder.num_features)
+
+
+@functools.lru_cache(maxsize=1)
+def _features(name: str) -> tuple[Tensor, dict[str, Any]]:
+    """Features of test classes, shape (classes, each, features), and what numbers on them depend on."""
+    images, split = load_source(name, image_size=_model().config.image_size)
+    images = images.select(split.part("test"))
+    sizes = images.labels.bincount()
+    with torch.inference_mode():
+        features = embed(_model().method.encoder.folded(), images.images)
+    trained = classes_trained_on(_model().details, images.class_names)
+    facts = {
+        "part": "test", "split": split.name, "split_sha256": split.sha256, "classes": images.num_classes,
+        "trained_on_classes": None if trained is None else len(trained),
+    }  # fmt: skip
+    each = int(sizes.min())
+    rows = torch.stack([torch.nonzero(images.labels == c).flatten()[:each] for c in range(images.num_classes)])
+    return features.clone()[rows], facts
+
+
+STUDY = OpenSetStudy()
