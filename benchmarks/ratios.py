@@ -82,6 +82,22 @@ def training(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
     return rows, {"what": what}
 
 
+def stream(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
+    """The stream learner: one example learned and one answered against the encoder's pass; and a million vectors."""
+    import stream as forms
+
+    rows: Rows = []
+    for num_classes in (5, 1000):
+        times = interleaved({form: forms.make(form, num_classes) for form in forms.FORMS}, rounds=options.rounds)
+        row: dict[str, Any] = {"classes": num_classes} | {f"{form} ms": times[form].median_ms for form in forms.FORMS}
+        rows.append(row | both({f"{form} / encoder": against(times, form, forms.ENCODER) for form in forms.FORMS[1:]}))
+    what = (
+        "batch 1, drawings in; long: vectors in batches of 100, classes by a power law, max_examples 10,000; accuracy "
+        "on three new examples of each class seen so far"
+    )
+    return rows, {"what": what, "long": forms.million(10 * options.every, options.every)}
+
+
 def both(ratios: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Columns of a row: the medians, then the ratios of minimums."""
     medians = {name: ratio["median"] for name, ratio in ratios.items()}
@@ -89,7 +105,7 @@ def both(ratios: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], tuple[Rows, dict[str, Any]]]] = {
-    "layer": layer, "learning": learning, "training": training,
+    "layer": layer, "learning": learning, "stream": stream, "training": training,
 }  # fmt: skip
 
 
@@ -100,10 +116,14 @@ def main() -> None:
         command = commands.add_parser(name, help=benchmark.__doc__)
         command.add_argument("--json", type=Path, help="write the rows here as well")
         command.add_argument("--rounds", type=int, default=20, help="interleaved runs of each form")
+        if name == "stream":
+            command.add_argument("--every", type=int, default=100_000, help="a tenth of the vectors of the long stream")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows, notes = BENCHMARKS[options.name](options)
     print(table(rows))
+    if "long" in notes:
+        print(table(notes["long"]))
     if options.json:
         words = [
             "python",

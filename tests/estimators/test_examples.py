@@ -123,3 +123,9 @@ def test_rows_come_back_from_tensors_and_what_is_none_is_refused():
     for next_id, lost in ((5, 0), ("6", 0), (6, -1)):
         with pytest.raises(InputError, match="give a whole number of at least"):
             Examples.of(good, next_id, lost)
+
+
+def test_no_more_is_cut_than_has_to_be():
+    examples = filled([1500, 300, 40, 5])
+    make_room(examples, 1700, "merge")
+    assert examples.classes.bincount().tolist() == [1185, 300, 40, 5]  # nine tenths of the room

@@ -66,31 +66,34 @@ def _rows_over(examples: Examples, number: int, most: int, eviction: Eviction) -
     rows = torch.nonzero(examples.classes == number).flatten()
     if eviction == "oldest":
         return rows[: len(rows) - most]
-    return rows[_near_pairs(examples.features[rows])[: len(rows) - most]]
+    return rows[_near_pairs(examples.features[rows], examples.counts[rows])[: len(rows) - most]]
 
 
 def _levelled(sizes: Int64[Tensor, " classes"], room: int) -> Int64[Tensor, " classes"]:
-    """Sizes cut at one level, so that their sum is at most `room` and the small ones stay as they are."""
-    level = int(sizes.max())
-    while int(sizes.clamp_max(level).sum()) > room:
-        over = int(sizes.clamp_max(level).sum()) - room
-        level -= max(1, over // int((sizes >= level).sum()))
-    return sizes.clamp_max(max(level, 1))
+    """Sizes cut at the highest level at which their sum is at most `room`, but none below 1."""
+    low, high = 1, int(sizes.max())
+    while low < high:
+        level = (low + high + 1) // 2
+        low, high = (level, high) if int(sizes.clamp_max(level).sum()) <= room else (low, level - 1)
+    return sizes.clamp_max(low)
 
 
-def _near_pairs(features: Float[Tensor, "rows features"]) -> Int64[Tensor, "pairs 2"]:
-    """Pairs of rows that are each other's nearest, the nearest first; the earlier row of each first.
+def _near_pairs(features: Float[Tensor, "rows features"], counts: Int64[Tensor, " rows"]) -> Int64[Tensor, "pairs 2"]:
+    r"""Pairs of rows that are each other's nearest, the nearest first; the earlier row of each first.
 
-    Of many rows, each is compared with those that came at about the same time.
+    By the scatter that is lost by merging them, :math:`\tfrac{nm}{n + m} \lVert x - y \rVert^2` (Ward, 1963): by plain
+    distance, a mean of many would be the nearest of all others, and take them in one by one. Of many rows, each is
+    compared with those that came at about the same time.
     """
-    distances, pairs = [], []
+    losses, pairs = [], []
     for rows in torch.split(torch.arange(len(features)), _COMPARED):
-        apart = torch.cdist(features[rows], features[rows])
-        apart.fill_diagonal_(torch.inf)
-        distance, nearest = apart.min(1)
+        weights = counts[rows].float()
+        joint = weights.unsqueeze(1) * weights / (weights.unsqueeze(1) + weights)
+        lost = joint * torch.cdist(features[rows], features[rows]).square()
+        least, nearest = lost.fill_diagonal_(torch.inf).min(1)
         here = torch.arange(len(rows))
         mutual = torch.nonzero((nearest[nearest] == here) & (here < nearest)).flatten()
-        distances.append(distance[mutual])
+        losses.append(least[mutual])
         pairs.append(rows[torch.stack([mutual, nearest[mutual]], 1)])
-    found = torch.cat(pairs)[torch.cat(distances).argsort(stable=True)]
+    found = torch.cat(pairs)[torch.cat(losses).argsort(stable=True)]
     return found if len(found) else torch.tensor([[0, 1]])  # all alike: any two
