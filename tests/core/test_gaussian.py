@@ -6,6 +6,7 @@ import torch
 from fastslow.core.gaussian import (
     ClassStatistics,
     class_axes,
+    class_forms,
     class_statistics,
     class_sums,
     distances,
@@ -61,7 +62,7 @@ def test_likelihoods_are_those_of_the_next_example_given_all_before():
     spread, examples = torch.tensor([2.0, 0.5]), torch.randn(3, 2, generator=generator())
     query = torch.randn(1, 2, generator=generator(1))
     known = posterior(examples.sum(0, keepdim=True), torch.tensor([3.0]), spread)
-    far, likelihood = distances(query, known)
+    far, likelihood = distances(query, class_forms(known))
 
     def joint(rows):
         total = 0.0
@@ -92,7 +93,7 @@ def test_a_rare_class_reaches_farther_than_a_frequent_one():
     spread = torch.tensor([100.0, 100.0])
     sums, counts = torch.tensor([[-3.0, 0.0], [3000.0, 0.0]]), torch.tensor([1.0, 1000.0])
     classes = posterior(sums, counts, spread)
-    likelihood = distances(torch.tensor([[0.0, 0.0], [2.5, 0.0]]), classes).likelihood
+    likelihood = distances(torch.tensor([[0.0, 0.0], [2.5, 0.0]]), class_forms(classes)).likelihood
     assert likelihood.argmax(1).tolist() == [0, 1]
 
 

@@ -69,6 +69,22 @@ class Posterior(NamedTuple):
     variance: Float[Tensor, "classes axes"]
 
 
+class ClassForms(NamedTuple):
+    """What distances from classes are computed of: so that what depends on the classes alone is made once.
+
+    Attributes:
+        precision: one over the variance, shape (classes, axes).
+        weighted: location times precision, likewise.
+        squares: sum over the axes of location squared times precision, shape (classes,).
+        volume: sum of the logarithms of the variance, likewise.
+    """
+
+    precision: Float[Tensor, "classes axes"]
+    weighted: Float[Tensor, "classes axes"]
+    squares: Float[Tensor, " classes"]
+    volume: Float[Tensor, " classes"]
+
+
 class ClassDistances(NamedTuple):
     """What queries are to classes.
 
@@ -157,11 +173,16 @@ def posterior(
     return Posterior(spread * sums / known, 1 + spread / known)
 
 
-def distances(queries: Float[Tensor, "queries axes"], classes: Posterior) -> ClassDistances:
-    """How far queries are from classes, each by itself."""
+def class_forms(classes: Posterior) -> ClassForms:
+    """The forms of classes, for `distances`."""
     precision = classes.variance.reciprocal()
     weighted = classes.location * precision
-    squares = (classes.location * weighted).sum(-1)
-    squared = torch.addmm(squares, queries.square(), precision.mT).addmm(queries, weighted.mT, alpha=-2)
-    likelihood = -0.5 * (squared + classes.variance.log().sum(-1))
-    return ClassDistances(squared.clamp_min(0) / queries.shape[-1], likelihood)
+    return ClassForms(precision, weighted, (classes.location * weighted).sum(-1), classes.variance.log().sum(-1))
+
+
+def distances(queries: Float[Tensor, "queries axes"], classes: ClassForms) -> ClassDistances:
+    """How far queries are from classes, each by itself."""
+    squared = torch.addmm(classes.squares, queries.square(), classes.precision.mT)
+    squared = squared.addmm_(queries, classes.weighted.mT, alpha=-2)
+    likelihood = (squared + classes.volume).mul_(-0.5)
+    return ClassDistances(squared.clamp_min_(0).div_(queries.shape[-1]), likelihood)

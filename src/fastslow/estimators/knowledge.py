@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from fastslow.core.gaussian import ClassAxes, ClassStatistics, Posterior, class_axes, posterior
+from fastslow.core.gaussian import ClassAxes, ClassForms, ClassStatistics, class_axes, class_forms, posterior
 from fastslow.estimators.examples import Examples, weighted_sums
 
 #: Rows at which axes are first made of the stream, with statistics to start from and without; then a quarter more.
@@ -38,7 +38,7 @@ class Knowledge:
         self.sums, self.counts = weighted_sums(examples, num_classes)
         self._stage = -1
         self._axes: ClassAxes | None = None
-        self._posterior: Posterior | None = None
+        self._forms: ClassForms | None = None
 
     @property
     def num_classes(self) -> int:
@@ -51,7 +51,7 @@ class Knowledge:
             more = num_classes - self.num_classes
             self.sums = torch.cat([self.sums, self.sums.new_zeros(more, self.sums.shape[1])])
             self.counts = torch.cat([self.counts, self.counts.new_zeros(more)])
-            self._posterior = None
+            self._forms = None
         self.sums.index_add_(0, classes, features.double())
         self.counts.index_add_(0, classes, torch.ones_like(classes, dtype=torch.float64))
         self._look_again(classes if len(classes) == 1 else torch.unique(classes))
@@ -67,29 +67,30 @@ class Knowledge:
 
     def _look_again(self, changed: Int64[Tensor, " changed"]) -> None:
         """What is known of some classes has changed."""
-        if self._posterior is not None and self._stage == self._wanted_stage():
-            for known, new in zip(self._posterior, self._of(self.sums[changed], self.counts[changed]), strict=True):
+        if self._forms is not None and self._stage == self._wanted_stage():
+            for known, new in zip(self._forms, self._of(self.sums[changed], self.counts[changed]), strict=True):
                 known[changed] = new
 
     @property
     def axes(self) -> ClassAxes:
         """On which classes are told apart: of the first rows, as many as the last of a series of sizes."""
         if self._axes is None or self._stage != self._wanted_stage():
-            self._stage, self._posterior = self._wanted_stage(), None
+            self._stage, self._forms = self._wanted_stage(), None
             self._axes = stream_axes(self.examples, self.num_classes, self._stage, self.prior)
         return self._axes
 
     @property
-    def classes(self) -> Posterior:
-        """What is known of each class, on `axes`."""
-        if self._stage != self._wanted_stage() or self._posterior is None:
-            self._posterior = self._of(self.sums, self.counts)
-        return self._posterior
+    def classes(self) -> ClassForms:
+        """What is known of each class, on `axes`; one without examples is infinitely far."""
+        if self._stage != self._wanted_stage() or self._forms is None:
+            self._forms = self._of(self.sums, self.counts)
+        return self._forms
 
-    def _of(self, sums: Float64[Tensor, "classes features"], counts: Float64[Tensor, " classes"]) -> Posterior:
+    def _of(self, sums: Float64[Tensor, "classes features"], counts: Float64[Tensor, " classes"]) -> ClassForms:
         centre, axes, spread = self.axes
         centred = (sums - counts.unsqueeze(1) * centre).float()
-        return posterior(centred @ axes, counts.float(), spread)
+        forms = class_forms(posterior(centred @ axes, counts.float(), spread))
+        return forms._replace(squares=forms.squares.masked_fill(counts == 0, torch.inf))
 
     def _wanted_stage(self) -> int:
         rows, first = len(self.examples), _FIRST_WITHOUT if self.prior is None else _FIRST_WITH

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fastslow.core.gaussian import ClassDistances, ClassStatistics, distances, posterior
+from fastslow.core.gaussian import ClassDistances, ClassStatistics, class_forms, distances, posterior
 from fastslow.data.checks import refuse_unless_whole
 from fastslow.errors import InputError, refuse_unknown, shown
 from fastslow.estimators.eviction import EVICTIONS, Eviction, limit, make_room
@@ -106,16 +106,13 @@ class StreamMemory:
 
     def look(self, features: Float[Tensor, "queries features"]) -> ClassDistances:
         """What is known of queries; a class without examples is infinitely far."""
-        known = self._knowledge
-        far, likelihood = distances(known.axes.of(features), known.classes)
-        empty = known.counts == 0
-        return ClassDistances(far.masked_fill(empty, torch.inf), likelihood.masked_fill(empty, -torch.inf))
+        return distances(self._knowledge.axes.of(features), self._knowledge.classes)
 
     def weigh(self, features: Float[Tensor, "queries features"]) -> Float[Tensor, "queries rows"]:
         """Log likelihood of each kept example, as if it were a class by itself."""
         axes, rows = self._knowledge.axes, self.examples
         counts = rows.counts.float()
-        alone = posterior(axes.of(rows.features) * counts.unsqueeze(1), counts, axes.spread)
+        alone = class_forms(posterior(axes.of(rows.features) * counts.unsqueeze(1), counts, axes.spread))
         return distances(axes.of(features), alone).likelihood
 
     def forget(self, label: Hashable) -> None:
