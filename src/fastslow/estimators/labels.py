@@ -59,20 +59,29 @@ class LabelNumbers:
     """Labels of classes by number, in the order in which they came."""
 
     def __init__(self, labels: Iterable[Hashable] = ()) -> None:
-        self._numbers = {label: number for number, label in enumerate(labels)}
+        self._names = list(labels)
+        self._numbers = {label: number for number, label in enumerate(self._names)}
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._names)
 
     def __iter__(self) -> Iterator[Hashable]:
-        return iter(self._numbers)
+        return iter(self._names)
 
     def __contains__(self, label: Hashable) -> bool:
         return label in self._numbers
 
+    def equal_to(self, labels: Iterable[Hashable]) -> list[Hashable]:
+        """Those that some labels are equal to, as they were first given: 1 for 1.0."""
+        found = (self._numbers.get(label) for label in labels)
+        return [self._names[number] for number in found if number is not None]
+
     def number(self, label: Hashable) -> int:
         """The number of a label, the next one if it is new."""
-        return self._numbers.setdefault(label, len(self._numbers))
+        number = self._numbers.setdefault(label, len(self._names))
+        if number == len(self._names):
+            self._names.append(label)
+        return number
 
     def known(self, label: Hashable) -> int:
         """The number of a label that there is.
@@ -81,7 +90,7 @@ class LabelNumbers:
             ValueError: if there is none.
         """
         if label not in self._numbers:
-            some = ", ".join(map(shown, list(self._numbers)[:5])) + (", ..." if len(self) > 5 else "")
+            some = ", ".join(map(shown, self._names[:5])) + (", ..." if len(self) > 5 else "")
             raise InputError(f"got the label {shown(label)}, which has not been learned; there are {some or 'none'}")
         return self._numbers[label]
 

@@ -139,7 +139,7 @@ class FastSlowClassifier(Answers, Conventions):
                 f"got {len(features)} examples and {len(labels)} labels, inconsistent numbers of samples: give one "
                 "label per example"
             )
-        refuse_mixed([*memory.labels, *announced, *labels])
+        refuse_mixed([*memory.labels.equal_to([*announced, *labels]), *announced, *labels])
         memory.learn(features, labels, announced)
         self.memory_ = memory
         if self.model is None:
@@ -171,7 +171,8 @@ class FastSlowClassifier(Answers, Conventions):
 
     def rename(self, old: Hashable, new: Hashable) -> FastSlowClassifier:
         """Gives a class another label; where another class has it, the two become one."""
-        refuse_mixed([*(label for label in self.memory_.labels if label != old), *checked_labels([new])])
+        named = checked_labels([new])
+        refuse_mixed([*(label for label in self.memory_.labels.equal_to(named) if label != old), *named])
         self.memory_.rename(old, new)
         return self
 
