@@ -45,8 +45,8 @@ def evaluate(
         seed: seed of the episodes; the protocol's own if not given.
         same_alphabet: draw the classes of each episode from one alphabet of Omniglot, which are harder to tell apart.
         wrong_labels: share of the labels of each support set that are wrong, such as 0.2; halves of a label count.
-        rotations: measure on classes that are turned as well, as most published figures are: each in four rotations
-            (classes), or by an angle drawn for each episode (episode), which is easier than all of them upright (none).
+        rotations: measure on classes that are turned as well, as some published figures are: each in four rotations
+            (classes), or by an angle drawn for each episode (episode); either is easier than all upright (none).
         json: file to write the result to.
     """
     from rich.progress import Progress

@@ -1,4 +1,4 @@
-"""Episodes in which each class is turned by an angle of its own, as most published Omniglot figures were measured."""
+"""Episodes in which each class is turned by an angle of its own, as in MAML's figures on Omniglot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RotatedEpisodeSampler(EpisodeSampler):
     """Draws `n_way` classes, then for each, support and queries alike, one of its four rotations.
 
     No two classes of an episode are the same one turned, unlike those that an `EpisodeSampler` draws from rotated
-    images. So do the public codes of MAML, MAML++ and MetaNet, in training and in test.
+    images. So does MAML's public code, in training and in test.
 
     Args:
         labels: see `EpisodeSampler`, as for the rest; of images as `ClassImages.with_rotations` gives them.

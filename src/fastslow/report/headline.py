@@ -42,12 +42,20 @@ _SHIPPED = {
     "20w1s": "evaluate-omniglot-fastslow-20w1s-f5c4f92b",
     "20w5s": "evaluate-omniglot-fastslow-20w5s-1a58f42c",
 }
+_TURNED = {
+    "5w1s": "evaluate-omniglot-fastslow-5w1s-08c32984",
+    "5w5s": "evaluate-omniglot-fastslow-5w5s-8330513f",
+    "20w1s": "evaluate-omniglot-fastslow-20w1s-9402e022",
+    "20w5s": "evaluate-omniglot-fastslow-20w5s-4968638d",
+}
 _NMN = {"5w1s": "fewshot-omniglot-nmn-5w1s-default-1steps-04292b09"}
 _PAPER = {"5w1s": "fewshot-omniglot-fastslow-5w1s-paper-20000steps-ffd8c91e"}
 LINES = (
     Line("fastslow, shipped: a wider encoder, eight views of each image, a write gate", _SHIPPED, strong=True),
     Line("prototypical network on that encoder and its views", _SHIPPED, "protonet"),
     Line("the same, of one view", _SHIPPED, "protonet_one_view"),
+    Line("fastslow, shipped, measured as MAML was: each class turned by an angle of the episode", _TURNED, strong=True),
+    Line("prototypical network on that encoder, one view, measured so", _TURNED, "protonet_one_view"),
     Line("fastslow, default preset", _DEFAULT, strong=True),
     Line("the same weights, fast path off: guessing", _DEFAULT, "fast_path_off"),
     Line("the plain network, 50 gradient steps on each support set", _NMN),

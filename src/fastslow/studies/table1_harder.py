@@ -4,8 +4,8 @@ A number is called after what was measured and on what: "accuracy, 5-shot, 20% w
 beside it ("protonet, ..."), see `evaluate_model`.
 
 - "5-shot": the usual episodes.
-- "1-shot, turned classes" and "5-shot, ...": the protocol of MAML, MAML++ and MetaNet, in which each class is turned by
-  an angle that is drawn for the episode. Published figures are to be held against these.
+- "1-shot, turned classes" and "5-shot, ...": the protocol of MAML's public code, in which each class is turned by an
+  angle that is drawn for the episode. Its published figures are to be held against these.
 - "5-shot, 10% wrong labels" to 40%: so many support labels are of another class of the task, see `Corruption`.
 - "1-shot, same alphabet": all classes of a task are of one alphabet of the same test classes. Of 20-way models on
   Omniglot, the data that have alphabets.
