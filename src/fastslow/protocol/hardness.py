@@ -18,8 +18,8 @@ from fastslow.data.rotated_episodes import NUM_ROTATIONS, RotatedEpisodeSampler
 from fastslow.errors import InputError, refuse_unknown, shown
 
 #: Which way up the classes are: all as they are ("none"); each in four rotations, which are classes of their own that
-#: can meet in an episode ("classes": the public code of prototypical networks); or each turned by an angle that is drawn
-#: anew for each episode ("episode": that of MAML). Like characters are then rarely turned alike: both are easier.
+#: can meet in an episode ("classes": the public code of prototypical networks); or each turned by an angle drawn anew
+#: for each episode ("episode": that of MAML). Like characters are then rarely turned alike: both are easier.
 ROTATIONS = ("none", "classes", "episode")
 #: Tells the random numbers of wrong labels from those of the episodes, which bear the same seed.
 _STREAM = 1
