@@ -8,7 +8,7 @@ from fastslow import FastSlowClassifier
 from fastslow.cli import main
 from fastslow.core.gaussian import class_statistics
 from fastslow.errors import InputError
-from fastslow.estimators.statistics import load_statistics
+from fastslow.estimators.statistics import load_statistics, weights_sha256
 from fastslow.methods.files import load_model, save_model
 from fastslow.protocol.features import embed
 
@@ -33,14 +33,17 @@ def test_statistics_lie_beside_the_model_and_learners_start_from_them(model, tmp
     for found, wanted in zip(prior, expected, strict=True):
         assert torch.allclose(found, wanted, atol=0.01 * float(wanted.abs().max()))
     main(["statistics", str(model), "--data", "glyphs", "--part", "all", "--out", str(tmp_path / "o.statistics")])
-    other = load_statistics(tmp_path / "o.statistics", 128)
+    sha256 = weights_sha256(load_model(str(model)).method.encoder.state_dict())
+    other = load_statistics(tmp_path / "o.statistics", 128, sha256)
     assert not torch.equal(other.within, prior.within)
 
 
 def test_statistics_of_other_features_are_refused_by_name(model, tmp_path):
     main(["statistics", str(model), "--data", "glyphs"])
     with pytest.raises(InputError, match=r"m\.statistics holds no statistics of 64 features; make it again"):
-        load_statistics(tmp_path / "m.statistics", 64)
+        load_statistics(tmp_path / "m.statistics", 64, "")
+    with pytest.raises(InputError, match=r"m\.statistics is of other weights than the model's; make it again"):
+        load_statistics(tmp_path / "m.statistics", 128, "0" * 64)
     (tmp_path / "m.statistics").write_bytes(b"x" * 99)
     with pytest.raises(InputError, match=r"m\.statistics"):
         FastSlowClassifier(str(model)).learn_one(np.ones((28, 28)), "a")

@@ -48,13 +48,13 @@ def test_on_the_axes_covariances_are_the_identity_and_diagonal():
     turned = [axes.axes.double().mT @ part @ axes.axes.double() for part in statistics[1:]]
     assert torch.allclose(turned[0], torch.eye(4, dtype=torch.float64), atol=1e-5)
     assert torch.allclose(turned[1], axes.spread.double().diag(), atol=1e-5)
-    assert torch.equal(axes.of(torch.ones(1, 4)), torch.zeros(1, 4))
+    assert not axes.of(torch.ones(1, 4)).any()
 
 
 def test_evenness_brings_the_axes_closer_to_a_plain_distance():
     statistics = ClassStatistics(torch.zeros(3), torch.diag(torch.tensor([1.0, 4.0, 9.0])), torch.eye(3))
     even = class_axes(statistics, evenness=1.0).axes
-    assert torch.allclose(even.mT @ even, torch.eye(3) / (14 / 3), atol=1e-6)
+    assert torch.allclose(even.mT @ even, torch.eye(3, dtype=torch.float64) / (14 / 3), atol=1e-6)
 
 
 def test_likelihoods_are_those_of_the_next_example_given_all_before():

@@ -52,11 +52,12 @@ def test_the_nearest_two_of_a_class_become_their_mean():
     examples = Examples(1)
     examples.add(torch.tensor([[0.0], [10.0], [11.0], [0.1], [10.4]]), torch.tensor([0, 0, 0, 1, 0]))
     limit(examples, 3, "merge")
-    assert examples.features.flatten().tolist() == pytest.approx([0.0, 10.2, 11.0, 0.1])
-    assert examples.counts.tolist() == [1, 2, 1, 1]
-    assert examples.ids.tolist() == [0, 1, 2, 3]
-    assert examples.num_lost == 1
-    assert examples.lost.item() == pytest.approx(2 * 0.2**2, abs=1e-6)
+    # First 10 and 10.4, then their mean and 11: a little below 3, so that not every example after it makes work.
+    assert examples.features.flatten().tolist() == pytest.approx([0.0, 31.4 / 3, 0.1])
+    assert examples.counts.tolist() == [1, 3, 1]
+    assert examples.ids.tolist() == [0, 1, 3]
+    assert examples.num_lost == 2
+    assert examples.lost.item() == pytest.approx(2 * 0.2**2 + 2 / 3 * 0.8**2, abs=1e-6)
     limit(examples, 1, "merge")
     assert examples.features.flatten().tolist() == pytest.approx([(0 + 10 + 11 + 10.4) / 4, 0.1])
 
@@ -67,7 +68,8 @@ def test_merging_loses_no_scatter(sizes, per_class, seed):
     def scatter(examples):
         sums, counts = weighted_sums(examples, len(sizes))
         residues = examples.features.double() - (sums / counts.unsqueeze(1))[examples.classes]
-        return (residues * examples.counts.unsqueeze(1)).mT @ residues + examples.lost
+        kept = (residues * examples.counts.unsqueeze(1)).mT @ residues
+        return kept + examples.lost if examples.lost.numel() else kept
 
     examples = filled(sizes, seed=seed)
     before = scatter(examples)
@@ -77,8 +79,8 @@ def test_merging_loses_no_scatter(sizes, per_class, seed):
 
 def test_the_oldest_go_first():
     examples = filled([5, 2])
-    newest = examples.ids[examples.classes == 0][-2:]
-    limit(examples, 2, "oldest")
+    newest = examples.ids[examples.classes == 0][-3:]
+    limit(examples, 4, "oldest")
     assert torch.equal(examples.ids[examples.classes == 0], newest)
     assert (examples.classes == 1).sum() == 2
 

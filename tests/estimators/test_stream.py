@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import doctest
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -63,8 +64,8 @@ def test_classes_are_known_from_one_example_and_new_ones_may_come_at_any_time():
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 99), st.integers(1, 40), st.booleans())
 def test_a_batch_teaches_what_its_examples_teach_one_by_one(seed, split, slow):
-    vectors, labels = clouds(seed=seed, each=10)
-    queries = clouds(seed=seed + 1)[0]
+    vectors, labels = clouds(seed=seed, each=10, features=40)
+    queries = clouds(seed=seed + 1, features=40)[0]
     one_by_one = taught(vectors, labels, slow=slow)
     parts = FastSlowClassifier(None, slow=slow).partial_fit(vectors[:split], labels[:split])
     if split < len(labels):
@@ -76,8 +77,8 @@ def test_a_batch_teaches_what_its_examples_teach_one_by_one(seed, split, slow):
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 99), st.sets(st.integers(0, 39), min_size=1, max_size=39))
 def test_what_is_forgotten_was_never_seen(seed, gone):
-    vectors, labels = clouds(seed=seed, each=10)
-    queries = clouds(seed=seed + 1)[0]
+    vectors, labels = clouds(seed=seed, each=10, features=40)
+    queries = clouds(seed=seed + 1, features=40)[0]
     learner = taught(vectors, labels)
     learner.predict(queries)
     for example in gone:
@@ -153,7 +154,8 @@ def test_two_learners_become_one():
         (np.ones((2, 4)), ["new", "c0"], "X has 4 features, but FastSlowClassifier is expecting 5"),
         (np.full((1, 5), np.nan), ["new"], "NaN or infinity"),
         (np.ones((2, 5)), ["new", 3], None),
-        (np.ones((1, 5)), [float("nan")], "continuous"),
+        (np.ones((1, 5)), [float("nan")], "does not equal itself"),
+        (np.ones((1, 5)), [0.5], "continuous"),
         (np.ones((3, 5)), ["n1", "n2", "n3"], "that would make 7 classes; max_examples=6"),
         (np.ones((1, 5)), None, "requires y"),
     ],
@@ -384,3 +386,188 @@ def test_statistics_give_vectors_a_start(drawings):
     features = features_of("omniglot-5w1s-fast").make(made.images)
     found = class_statistics(features, made.labels)
     assert found.between.trace() > found.within.trace()
+
+
+def test_what_has_been_asked_changes_no_answer_though_rows_have_come_and_gone():
+    generator = np.random.default_rng(0)
+    vectors, labels = generator.normal(size=(80, 6)), np.repeat(np.arange(40), 2).tolist()
+    for options in ({"per_class": 2, "eviction": "oldest"}, {"per_class": 2}, {"max_examples": 50}):
+        asked, silent = (FastSlowClassifier(None, **options).fit(vectors, labels) for _ in range(2))
+        for round_ in range(4):
+            more = vectors * (round_ + 2) + 5 * generator.normal(size=vectors.shape)
+            asked.partial_fit(more, labels).predict(vectors)
+            silent.partial_fit(more, labels)
+        before = all_that_is_known(asked, vectors)
+        assert before == all_that_is_known(silent, vectors)
+        assert before == all_that_is_known(asked.learn_one(vectors[0], 0).undo(), vectors)
+
+
+def test_a_learner_takes_in_itself():
+    vectors, labels = clouds()
+    learner = taught(vectors, labels)
+    learner.merge_from(learner)
+    assert sum(kept.examples for kept in learner.examples_) == 48
+    assert learner.predict(vectors).tolist() == labels
+    empty = FastSlowClassifier(None).merge_from(learner)
+    assert all_that_is_known(empty, vectors) == all_that_is_known(learner, vectors)
+    with pytest.raises(InputError, match="another FastSlowClassifier was expected"):
+        learner.merge_from("x")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_breaks_off_in_the_middle_changes_nothing(change, monkeypatch):
+    def broken(*_, **__):
+        raise KeyboardInterrupt
+
+    vectors, labels = clouds()
+    learner = taught(vectors, labels)
+    other = clouds(seed=5)
+    FastSlowClassifier(None).fit(*other)
+    before = all_that_is_known(learner, vectors), learner.examples_
+    for method in ("_make_room", "_drop"):
+        monkeypatch.setattr(f"fastslow.estimators.stream_memory.StreamMemory.{method}", broken)
+    monkeypatch.setattr("fastslow.estimators.labels.LabelNumbers.renamed", broken)
+    with pytest.raises(KeyboardInterrupt):
+        CHANGES[change](learner, other) if change != "merge" else learner.merge_from(learner)
+    assert (all_that_is_known(learner, vectors), learner.examples_) == before
+
+
+def test_a_fit_that_is_interrupted_forgets_nothing():
+    def model(vectors):
+        if model.stop:
+            raise KeyboardInterrupt
+        return vectors
+
+    vectors, labels = clouds()
+    model.stop = False
+    learner = FastSlowClassifier(model).fit(vectors, labels)
+    model.stop = True
+    with pytest.raises(KeyboardInterrupt):
+        learner.fit(vectors, labels)
+    model.stop = False
+    assert learner.predict(vectors).tolist() == labels
+    with pytest.raises(InputError, match="nothing to undo"):
+        learner.undo()
+
+
+def test_labels_of_numpy_are_plain_ones_wherever_they_come_in():
+    vectors, labels = clouds()
+    learner = taught(vectors, labels).rename("c0", np.str_("z"))
+    assert {type(label) for label in learner.memory_.labels} == {str}
+    assert learner.learn_one(vectors[0], "z").forget(np.str_("z")).classes_.tolist() == ["c1", "c2", "c3"]
+    learner.learn_one(vectors[0], None)
+    assert None in learner.forget("c1").memory_.labels
+    assert None not in learner.forget(None).memory_.labels
+
+
+def test_classes_are_joined_within_bounds():
+    vectors, labels = clouds(classes=2, each=2)
+    refusing = taught(vectors, labels, per_class=2, eviction="refuse")
+    with pytest.raises(InputError, match="got 2 examples more of class 'c1', which holds 2 of per_class=2"):
+        refusing.rename("c0", "c1")
+    assert refusing.classes_.tolist() == ["c0", "c1"]
+    assert len(taught(vectors, labels, per_class=2).rename("c0", "c1").examples_) <= 2
+
+
+def test_features_of_another_model_are_not_compared():
+    vectors, labels = clouds()
+    learner = FastSlowClassifier(torch.nn.Linear(5, 4)).fit(vectors, labels)
+    learner.set_params(model=torch.nn.Linear(5, 4))
+    for ask in (learner.predict, learner.explain, lambda x: learner.partial_fit(x, labels)):
+        with pytest.raises(InputError, match="got another model than the one whose features were learned"):
+            ask(vectors)
+    assert learner.fit(vectors, labels).score(vectors, labels) > 0.9
+
+
+def test_a_module_is_left_as_it_was_and_takes_what_numpy_gives():
+    module = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.BatchNorm1d(4)).train()
+    module[1].eval()
+    vectors, labels = clouds()
+    FastSlowClassifier(module).fit(vectors.astype(np.float64), labels)
+    with pytest.raises(InputError, match=r"makes no features of examples of shape \(2, 7\)"):
+        FastSlowClassifier(module).fit(np.ones((2, 7)), ["a", "b"])
+    assert [part.training for part in module.modules()] == [True, True, False]
+    with pytest.raises(InputError, match="it has to give one tensor"):
+        FastSlowClassifier(torch.nn.LSTM(5, 4)).fit(vectors, labels)
+
+
+def test_equal_examples_are_merged_quickly():
+    vectors = np.tile(np.random.default_rng(0).normal(size=(1, 16)), (2001, 1))
+    began = time.monotonic()
+    learner = FastSlowClassifier(None, max_examples=2000).partial_fit(vectors, ["a"] * 2001)
+    assert time.monotonic() - began < 3
+    assert sum(kept.examples for kept in learner.examples_) == 2001
+
+
+def test_distances_are_right_where_classes_are_ten_thousand_times_as_far_apart_as_wide():
+    generator = np.random.default_rng(0)
+    numbers = np.repeat(np.arange(10), 30)
+    means = generator.normal(size=(10, 8))
+    shown, asked = (means[numbers] + generator.normal(size=(300, 8)) / 1e4 for _ in range(2))
+    novelty = FastSlowClassifier(None).fit(shown, numbers).novelty(asked)
+    assert 0.1 < novelty.min() < novelty.max() < 3
+
+
+def test_examples_beyond_all_measure_are_unknown():
+    learner = FastSlowClassifier(None).fit(1e-6 * np.random.default_rng(0).normal(size=(30, 4)), list("abc") * 10)
+    far = 1e36 * np.ones((2, 4))
+    assert learner.predict(far, unknown="?").tolist() == ["?", "?"]
+    assert np.isfinite(learner.predict_proba(far)).all()
+
+
+@pytest.mark.parametrize("threshold", [0, -1, float("nan"), float("inf"), "x", True])
+def test_a_threshold_that_is_none_is_refused(threshold):
+    learner = taught(*clouds()).set_params(novelty_threshold=threshold)
+    with pytest.raises(InputError, match=r"got novelty_threshold=.*; a positive number was expected"):
+        learner.novelty(np.ones((1, 5)))
+
+
+def test_only_classes_with_examples_take_room():
+    vectors, _ = clouds()
+    learner = FastSlowClassifier(None, max_examples=2).partial_fit(vectors[:1], ["a"], classes=["a", "b", "c"])
+    assert learner.partial_fit(vectors[1:2], ["b"]).classes_.tolist() == ["a", "b", "c"]
+    with pytest.raises(InputError, match="that would make 3 classes; max_examples=2"):
+        learner.partial_fit(vectors[2:3], ["c"])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda learner: learner.explain(np.ones((1, 3))),
+        lambda learner: learner.explain(np.ones((1, 5)), top=-1),
+        lambda learner: learner.forget(example="x"),
+        lambda learner: learner.forget(example=10**30),
+        lambda learner: learner.forget(example=True),
+        lambda learner: learner.forget(),
+        lambda learner: learner.forget("c0", example=1),
+        lambda learner: learner.partial_fit(np.ones((4, 5)), np.ones((2, 2))),
+        lambda learner: learner.score(np.ones((2, 5)), ["a"]),
+        lambda learner: learner.partial_fit([[10**400] * 5], ["a"]),
+        lambda learner: FastSlowClassifier(None).fit(np.ones((1, 5000)), ["a"]),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(ask):
+    learner = taught(*clouds())
+    before = learner.examples_
+    with pytest.raises(InputError):
+        ask(learner)
+    assert learner.examples_ == before
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda x: x.forget("a"), lambda x: x.undo(), lambda x: x.rename("a", "b"), lambda x: x.classes_,
+            lambda x: x.examples_, lambda x: taught(*clouds()).merge_from(x)]
+)  # fmt: skip
+def test_nothing_can_be_changed_before_something_was_learned(ask):
+    with pytest.raises(NotFittedError):
+        ask(FastSlowClassifier(None))
+
+
+def test_rows_are_of_32_bits_whatever_torchs_default_is(tmp_path):
+    vectors, labels = clouds()
+    torch.set_default_dtype(torch.float64)
+    try:
+        taught(vectors, labels).save(tmp_path / "a.safetensors")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert FastSlowClassifier.load(tmp_path / "a.safetensors").predict(vectors).tolist() == labels

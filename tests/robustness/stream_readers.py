@@ -67,9 +67,9 @@ def statistics_reader(folder: Path) -> Reader:
     """Statistics of features, as they lie beside a model."""
     path = folder / "model.statistics"
     features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
-    save_statistics(path, class_statistics(features, torch.arange(40) % 5), {"data": "x"})
+    save_statistics(path, class_statistics(features, torch.arange(40) % 5), "0", {"data": "x"})
     content, (tensors, header) = path.read_bytes(), load_tensors(path)
-    original = load_statistics(path, 3)
+    original = load_statistics(path, 3, "0")
     values = (torch.full((3, 3), math.inf), torch.zeros(3), -torch.eye(3), torch.zeros(3, 3), torch.ones(2, 2))
 
     def write(random: Random) -> None:
@@ -84,5 +84,5 @@ def statistics_reader(folder: Path) -> Reader:
             return f"it is {got}"[:300]
         return "identical" if all(torch.equal(a, b) for a, b in zip(got, original, strict=True)) else "different"
 
-    return Reader("statistics", write, lambda: load_statistics(path, 3), judge, (path.name,), path,
+    return Reader("statistics", write, lambda: load_statistics(path, 3, "0"), judge, (path.name,), path,
                   {"zeros": lambda: 31 * _MIB, "more zeros": lambda: 2**40})  # fmt: skip

@@ -53,8 +53,8 @@ class ClassAxes(NamedTuple):
     spread: Float[Tensor, " axes"]
 
     def of(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch axes"]:
-        """Features on these axes."""
-        return (features - self.centre) @ self.axes
+        """Features on these axes, in 64 bits."""
+        return (features.double() - self.centre) @ self.axes
 
 
 class Posterior(NamedTuple):
@@ -138,7 +138,7 @@ def class_sums(
 
 
 def class_axes(statistics: ClassStatistics, *, evenness: float = 0.5) -> ClassAxes:
-    """The axes of statistics; features in 32 bits.
+    """The axes of statistics, in 64 bits: what distances are differences of may be thousands of times as large.
 
     Args:
         statistics: of any scale.
@@ -156,7 +156,7 @@ def class_axes(statistics: ClassStatistics, *, evenness: float = 0.5) -> ClassAx
     inverse = torch.linalg.inv(torch.linalg.cholesky((1 - evenness) * within + evenness * even))
     spread, directions = torch.linalg.eigh(inverse @ between @ inverse.mT)
     axes = inverse.mT @ directions
-    return ClassAxes(centre.float(), axes.float(), spread.clamp_min(_LEAST_SPREAD).float())
+    return ClassAxes(centre, axes, spread.clamp_min(_LEAST_SPREAD))
 
 
 def posterior(

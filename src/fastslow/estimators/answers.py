@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 
 from fastslow.core.gaussian import ClassDistances
+from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.preparation import Ink
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 from fastslow.estimators.conventions import as_array, in_order
 from fastslow.estimators.features import Features, features_of
 from fastslow.estimators.stream_memory import StreamMemory
@@ -70,7 +72,7 @@ class Answers:
         look, names = self._look(X), self._labels()
         answers = [names[best] for best in look.likelihood.argmax(1).tolist()]
         if unknown is not None:
-            new = self._novelty(look) > 1
+            new = ~(self._novelty(look) <= 1)
             answers = [unknown if far else answer for far, answer in zip(new.tolist(), answers, strict=True)]
         return as_array(answers)
 
@@ -85,9 +87,9 @@ class Answers:
             X: examples.
             top: how many for each.
         """
-        self._labels()
-        kept, names = self.memory_.examples, list(self.memory_.labels)
-        weights = (self.memory_.weigh(self._encoder().make(X)) / TEMPERATURE).softmax(1)
+        names, kept = self._labels(), self.memory_.examples
+        refuse_unless_whole("top", top, 1)
+        weights = (self.memory_.weigh(self._made(X)) / TEMPERATURE).softmax(1)
         found = weights.topk(min(top, len(kept)), dim=1)
         return [
             [
@@ -110,22 +112,29 @@ class Answers:
 
     def _novelty(self, look: ClassDistances) -> np.ndarray:
         threshold = NOVELTY if self.novelty_threshold is None else self.novelty_threshold
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold < math.inf:
+            raise InputError(f"got novelty_threshold={shown(threshold)}; a positive number was expected, about 1")
         far: np.ndarray = (look.far.amin(1).sqrt() / threshold).numpy()
         return far
 
     def _look(self, X: Any) -> ClassDistances:  # noqa: ANN401
         self._labels()
-        features = self._encoder().make(X)
-        self.refuse_other_size(features)
-        return self.memory_.look(features)
+        return self.memory_.look(self._made(X))
 
-    def refuse_other_size(self, features: torch.Tensor) -> None:
-        """Refuses examples of another number of features than those learned."""
+    def _made(self, X: Any) -> torch.Tensor:  # noqa: ANN401
+        """Features of examples, of the model and the number that was learned."""
+        encoder = self._encoder()
+        if encoder.sha256 != self.memory_.source:
+            raise InputError(
+                "got another model than the one whose features were learned; give that one back, or fit again"
+            )
+        features = encoder.make(X)
         if features.shape[1] != (expected := self.memory_.examples.num_features):
             raise InputError(
                 f"X has {features.shape[1]} features, but {type(self).__name__} is expecting {expected} features as "
                 "input"
             )
+        return features
 
     def _encoder(self) -> Features:
         """What makes features: read or looked at once, and again where the model is another."""
@@ -139,9 +148,15 @@ class Answers:
 
     def _labels(self) -> list[Hashable]:
         """Labels by number; refuses a learner that knows none."""
-        if not hasattr(self, "memory_") or not len(self.memory_.examples):
+        if not len(self._known().examples):
             raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
         return list(self.memory_.labels)
+
+    def _known(self) -> StreamMemory:
+        """What has been learned; refuses a learner that has not learned anything."""
+        if not hasattr(self, "memory_"):
+            raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
+        return self.memory_
 
 
 def as_one(x: Any) -> Any:  # noqa: ANN401 - whatever users have

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from fastslow.errors import InputError, shown
 
 T = TypeVar("T", bound="Conventions")
+#: An array of texts takes room for its longest in each place.
+_SHORT = 200
 
 
 class Conventions:
@@ -40,10 +43,12 @@ class Conventions:
             setattr(self, name, value)
         return self
 
-    def score(self, X: Any, y: Iterable[Hashable]) -> float:  # noqa: ANN401 - as scikit-learn has it
+    def score(self, X: Any, y: Any) -> float:  # noqa: ANN401 - as scikit-learn has it
         """Share of right answers."""
-        expected = list(y)
-        return float(np.mean([a == b for a, b in zip(self.predict(X), expected, strict=True)]))
+        expected, found = list(as_list(y)), self.predict(X)
+        if len(expected) != len(found):
+            raise InputError(f"got {len(found)} examples and {len(expected)} labels; give one label per example")
+        return float(np.mean([a == b for a, b in zip(found, expected, strict=True)]))
 
     def __repr__(self) -> str:
         signature = inspect.signature(type(self).__init__).parameters
@@ -72,7 +77,9 @@ class Conventions:
 def as_array(labels: list[Hashable]) -> np.ndarray:
     """Labels as an array: of texts, of numbers, or of objects where they are neither."""
     kinds = set(map(type, labels))
-    if kinds <= {str} or kinds <= {int} or kinds <= {bool} or kinds <= {float}:
+    fits = kinds <= {int} and all(-(2**63) <= label < 2**63 for label in labels)  # type: ignore[operator]
+    short = kinds <= {str} and max(map(len, labels), default=0) <= _SHORT  # type: ignore[arg-type]
+    if short or fits or kinds <= {bool} or kinds <= {float}:
         return np.array(labels)
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
@@ -87,12 +94,30 @@ def in_order(labels: list[Hashable]) -> list[int]:
         return list(range(len(labels)))
 
 
-def refuse_continuous(y: object) -> None:
-    """Refuses numbers with a fraction, which name no classes.
+def as_list(y: Any) -> Iterable[Hashable]:  # noqa: ANN401 - whatever users have
+    """Labels from whatever holds them: a column of an array is a list of them.
+
+    Raises:
+        ValueError: if an array has several columns.
+    """
+    if isinstance(y, Tensor):
+        y = y.detach().cpu().numpy()
+    if not hasattr(y, "__array__"):
+        labels: Iterable[Hashable] = y
+        return labels
+    array = np.asarray(y)
+    if array.ndim > 1 and array.size != len(array):
+        raise InputError(f"got labels of shape {array.shape}; give one label per example")
+    values: list[Hashable] = array.ravel().tolist()
+    return values
+
+
+def refuse_continuous(labels: Sequence[Hashable]) -> None:
+    """Refuses numbers with a fraction, and those that are not finite: they name no classes.
 
     Raises:
         ValueError: if there are any.
     """
-    array = np.asarray(y if hasattr(y, "__array__") or isinstance(y, list) else [])
-    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.trunc(array)).all()):
-        raise InputError(f"Unknown label type: continuous; got {shown(array.flat[0])}, ...: give labels of classes")
+    for label in labels:
+        if isinstance(label, float) and not label.is_integer():
+            raise InputError(f"Unknown label type: continuous; got {shown(label)}: give labels of classes")

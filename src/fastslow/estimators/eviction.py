@@ -41,8 +41,10 @@ def make_room(examples: Examples, most: int, eviction: Eviction) -> Int64[Tensor
 
 
 def limit(examples: Examples, per_class: int, eviction: Eviction) -> Int64[Tensor, " changed"]:
-    """Brings every class of more than `per_class` rows down to that, and returns these classes."""
-    return _reduce(examples, examples.classes.bincount().clamp_max(per_class), eviction)
+    """Brings every class of more than `per_class` rows down to that and a little below, and returns these classes."""
+    sizes = examples.classes.bincount()
+    room = max(int((1 - _FREED) * per_class), 1)
+    return _reduce(examples, torch.where(sizes > per_class, room, sizes), eviction)
 
 
 def _reduce(examples: Examples, sizes: Int64[Tensor, " classes"], eviction: Eviction) -> Int64[Tensor, " changed"]:
@@ -66,7 +68,11 @@ def _rows_over(examples: Examples, number: int, most: int, eviction: Eviction) -
     rows = torch.nonzero(examples.classes == number).flatten()
     if eviction == "oldest":
         return rows[: len(rows) - most]
-    return rows[_near_pairs(examples.features[rows], examples.counts[rows])[: len(rows) - most]]
+    over, features, counts = len(rows) - most, examples.features[rows], examples.counts[rows]
+    pairs = _near_pairs(features, counts)
+    if len(pairs) < over / 4:  # where many are alike, few are each other's nearest
+        pairs = _neighbours(features, counts)
+    return rows[pairs[:over]]
 
 
 def _levelled(sizes: Int64[Tensor, " classes"], room: int) -> Int64[Tensor, " classes"]:
@@ -96,4 +102,15 @@ def _near_pairs(features: Float[Tensor, "rows features"], counts: Int64[Tensor, 
         losses.append(least[mutual])
         pairs.append(rows[torch.stack([mutual, nearest[mutual]], 1)])
     found = torch.cat(pairs)[torch.cat(losses).argsort(stable=True)]
-    return found if len(found) else torch.tensor([[0, 1]])  # all alike: any two
+    return found
+
+
+def _neighbours(features: Float[Tensor, "rows features"], counts: Int64[Tensor, " rows"]) -> Int64[Tensor, "pairs 2"]:
+    """Half as many pairs as rows: of neighbours in some direction, those that lose least first; equal rows are such."""
+    direction = torch.arange(1, features.shape[1] + 1).float().cos()
+    order = (features @ direction).argsort(stable=True)
+    pairs = order[: len(order) // 2 * 2].view(-1, 2).sort(1).values
+    into, other = pairs.unbind(1)
+    joint = counts[into] * counts[other] / (counts[into] + counts[other])
+    lost = joint * (features[into] - features[other]).square().sum(1)
+    return pairs[lost.argsort(stable=True)]

@@ -29,16 +29,16 @@ class Examples:
         classes: class number of each row.
         counts: of how many examples each row is the mean.
         ids: number of each row's first example, in the order of learning; never given again.
-        lost: scatter of merged examples around their means, summed, shape (num_features, num_features), float64.
+        lost: scatter of merged examples around their means, summed, shape (num_features, num_features), float64; of
+            shape (0, 0) while none has been merged.
         num_lost: how many rows have been merged into others.
     """
 
     def __init__(self, num_features: int) -> None:
         self.num_features, self.next_id, self.num_lost = num_features, 0, 0
         self._size = 0
-        self._features = torch.empty(_FIRST_ROWS, num_features)
-        self._numbers = torch.empty(3, _FIRST_ROWS, dtype=torch.int64)
-        self.lost = torch.zeros(num_features, num_features, dtype=torch.float64)
+        self._features, self._numbers = _room(_FIRST_ROWS, num_features)
+        self.lost = torch.zeros(0, 0, dtype=torch.float64, device="cpu")
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], next_id: object, num_lost: object) -> Examples:
@@ -48,7 +48,11 @@ class Examples:
             ValueError: if a tensor is missing, or shapes, types or numbers are none that rows can have.
         """
         features, numbers, lost = (tensors.get(name, torch.empty(0)) for name in ("features", "numbers", "lost"))
-        fits = features.dim() == 2 and numbers.shape == (3, len(features)) and lost.shape == (features.shape[1],) * 2
+        fits = (
+            features.dim() == 2
+            and numbers.shape == (3, len(features))
+            and lost.shape in ((0, 0), (features.shape[1],) * 2)
+        )
         types = (features.dtype, numbers.dtype, lost.dtype) == (torch.float32, torch.int64, torch.float64)
         if not (fits and types) or len(tensors) != 3 or bool((numbers < torch.tensor([[0], [1], [0]])).any()):
             raise InputError("got rows that no stream learner has; save it again")
@@ -105,10 +109,10 @@ class Examples:
 
     def take(self, other: Examples, classes: Int64[Tensor, " rows"]) -> None:
         """Adds all rows of another, under these class numbers and ids of their own."""
-        size = self._size
-        self.add(other.features, classes)
-        self._numbers[1, size : self._size] = other.counts
-        self.lost = self.lost + other.lost
+        size, features, counts = self._size, other.features.clone(), other.counts.clone()  # it may be this one
+        self.add(features, classes)
+        self._numbers[1, size : self._size] = counts
+        self.lost = _sum(self.lost, other.lost)
         self.num_lost += other.num_lost
 
     def move(self, to: Int64[Tensor, " classes"]) -> None:
@@ -129,7 +133,7 @@ class Examples:
         apart = (self.features[other] - self.features[into]).double()
         kept = torch.ones(self._size, dtype=torch.bool)
         kept[other] = False
-        self.lost = self.lost + (apart * share * self.counts[into].unsqueeze(1)).mT @ apart
+        self.lost = _sum(self.lost, (apart * share * self.counts[into].unsqueeze(1)).mT @ apart)
         self.num_lost += len(pairs)
         features, numbers = self.features.clone(), self._numbers[:, : self._size].clone()
         features[into] += (share * apart).float()
@@ -138,9 +142,20 @@ class Examples:
         self.keep(kept)
 
     def _grow(self, rows: int) -> None:
-        features, numbers = torch.empty(rows, self.num_features), torch.empty(3, rows, dtype=torch.int64)
+        features, numbers = _room(rows, self.num_features)
         features[: self._size], numbers[:, : self._size] = self.features, self._numbers[:, : self._size]
         self._features, self._numbers = features, numbers
+
+
+def _sum(lost: Tensor, more: Tensor) -> Tensor:
+    """Of two scatters, either of which may be none."""
+    return lost + more if lost.numel() and more.numel() else lost if lost.numel() else more
+
+
+def _room(rows: int, num_features: int) -> tuple[Tensor, Tensor]:
+    """Room for features and numbers of rows, whatever torch's default dtype and device are."""
+    features = torch.empty(rows, num_features, dtype=torch.float32, device="cpu")
+    return features, torch.empty(3, rows, dtype=torch.int64, device="cpu")
 
 
 def weighted_sums(

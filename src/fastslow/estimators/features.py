@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +16,8 @@ from fastslow.core.packed import packed
 from fastslow.data.preparation import Ink, refuse_unprepared
 from fastslow.errors import InputError, shown, shown_reason
 from fastslow.estimators.images import prepared_images
-from fastslow.estimators.statistics import load_statistics, refuse_without_features, statistics_path
-from fastslow.methods.files import PRETRAINED_PREFIX, load_model, locate_model, pretrained_names
+from fastslow.estimators.statistics import refuse_without_features, statistics_of, weights_sha256
+from fastslow.methods.files import PRETRAINED_PREFIX, load_model, pretrained_names
 
 #: Images that a module of one's own sees at a time.
 _AT_ONCE = 256
@@ -30,7 +29,7 @@ class Features(NamedTuple):
     Attributes:
         make: examples to features, shape (examples, features), float32, on the CPU.
         prior: how features of classes spread, where that is known.
-        sha256: of the weights; "" where there are none to look at.
+        sha256: of the weights and the prior; "" where there are none to look at.
     """
 
     make: Callable[[Any], Float[Tensor, "examples features"]]
@@ -76,11 +75,12 @@ def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: AN
         array = np.asarray(examples)
         if np.iscomplexobj(array):
             raise InputError("got numbers with an imaginary part. Complex data not supported: give real numbers")
-        rows = np.ascontiguousarray(array, dtype=np.float32)
-    except (ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise type(error)(f"the examples cannot be made an array of numbers: {shown_reason(error)}") from error
+        rows = np.array(array, dtype=np.float32, order="C", copy=None if array.flags.writeable else True)
+    except InputError:
+        raise
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else InputError
+        raise kind(f"the examples cannot be made an array of numbers: {shown_reason(error)}") from error
     if rows.ndim != 2:
         raise InputError(
             f"got an array of shape {rows.shape}. Expected 2D array, one row an example. Reshape your data, either by "
@@ -96,23 +96,15 @@ def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: AN
     return torch.from_numpy(rows)
 
 
-def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Of names, types, shapes and bytes of tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _of_drawings(model: str, ink: Ink, crop: bool) -> Features:
     source = f"{PRETRAINED_PREFIX}{model}" if model in pretrained_names() else model
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         trained = load_model(source)
     refuse_without_features(trained.method)
-    sha256 = weights_sha256(trained.method.encoder.state_dict())
+    weights = trained.method.encoder.state_dict()
     encoder = packed(trained.method.float().encoder.folded().eval().requires_grad_(False))
-    prior = load_statistics(statistics_path(locate_model(source)), encoder.num_features)
+    prior = statistics_of(source, trained.method.encoder)
+    sha256 = weights_sha256(weights | ({} if prior is None else {f"prior {k}": v for k, v in prior._asdict().items()}))
     size, at_once = trained.config.image_size, images_per_pass(encoder)
 
     def make(drawings: Any) -> Tensor:  # noqa: ANN401 - whatever users have
@@ -126,14 +118,25 @@ def _of_drawings(model: str, ink: Ink, crop: bool) -> Features:
 
 def _by_module(module: nn.Module, examples: object) -> Tensor:
     try:
-        inputs = torch.as_tensor(np.asarray(examples) if not isinstance(examples, Tensor) else examples)
+        inputs = torch.as_tensor(np.asarray(examples) if not isinstance(examples, Tensor) else examples.detach())
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"got {shown(examples)}, which cannot be made a tensor: {shown_reason(error)}") from error
-    inputs = inputs if inputs.is_floating_point() else inputs.float()
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    was_training = module.training
+    like = next(
+        (part for part in (*module.parameters(), *module.buffers()) if part.is_floating_point()), torch.empty(0)
+    )
+    inputs = inputs.to(like.dtype if like.numel() else torch.float32)
+    were_training = [part for part in module.modules() if part.training]
     module.eval()
-    with torch.inference_mode():
-        parts = [module(part.to(device)).flatten(1).float().cpu() for part in torch.split(inputs, _AT_ONCE)]
-    module.train(was_training)
-    return as_vectors(torch.cat(parts).clone())
+    try:
+        with torch.inference_mode():
+            made = [module(part.to(like.device)) for part in torch.split(inputs, _AT_ONCE)]
+        features = torch.cat([part.flatten(1).float().cpu() for part in made])
+    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"the model makes no features of examples of shape {tuple(inputs.shape)} ({shown_reason(error)}); it has "
+            "to give one tensor with a row an example"
+        ) from error
+    finally:
+        for part in were_training:
+            part.training = True
+    return as_vectors(features.clone())

@@ -7,6 +7,7 @@ as if it had never been seen, while none has been merged.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -63,12 +64,12 @@ class Knowledge:
         rows = torch.isin(self.examples.classes, changed)
         sums, counts = weighted_sums(self.examples, self.num_classes, rows)
         self.sums[changed], self.counts[changed] = sums[changed], counts[changed]
-        self._look_again(changed)
+        self._axes = self._forms = None  # of other rows
 
     def _look_again(self, changed: Int64[Tensor, " changed"]) -> None:
         """What is known of some classes has changed."""
         if self._forms is not None and self._stage == self._wanted_stage():
-            for known, new in zip(self._forms, self._of(self.sums[changed], self.counts[changed]), strict=True):
+            for known, new in zip(self._forms, self._of(changed.tolist()), strict=True):
                 known[changed] = new
 
     @property
@@ -83,13 +84,16 @@ class Knowledge:
     def classes(self) -> ClassForms:
         """What is known of each class, on `axes`; one without examples is infinitely far."""
         if self._stage != self._wanted_stage() or self._forms is None:
-            self._forms = self._of(self.sums, self.counts)
+            self._forms = self._of(range(self.num_classes))
         return self._forms
 
-    def _of(self, sums: Float64[Tensor, "classes features"], counts: Float64[Tensor, " classes"]) -> ClassForms:
+    def _of(self, classes: Sequence[int]) -> ClassForms:
+        """Forms of classes, each by itself: a product of many rows is not rounded as that of one row is."""
         centre, axes, spread = self.axes
-        centred = (sums - counts.unsqueeze(1) * centre).float()
-        forms = class_forms(posterior(centred @ axes, counts.float(), spread))
+        rows = [(self.sums[number] - self.counts[number] * centre) @ axes for number in classes]
+        sums = torch.stack(rows) if rows else self.sums.new_zeros(0, axes.shape[1])
+        counts = self.counts[torch.tensor(classes, dtype=torch.int64)]
+        forms = class_forms(posterior(sums, counts, spread))
         return forms._replace(squares=forms.squares.masked_fill(counts == 0, torch.inf))
 
     def _wanted_stage(self) -> int:
@@ -109,15 +113,23 @@ def stream_axes(examples: Examples, num_classes: int, rows: int, prior: ClassSta
         prior: as if so many examples more had been seen as it counts for; where there is none, features are taken to
             spread alike in all directions until examples say otherwise.
     """
-    features, classes = examples.features[:rows].double(), examples.classes[:rows]
+    features, classes = examples.features[:rows].double(), _by_appearance(examples.classes[:rows], num_classes)
     counts = examples.counts[:rows].double()
     totals = torch.zeros(num_classes, dtype=torch.float64).index_add_(0, classes, counts)
     sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64)
     means = sums.index_add_(0, classes, features * counts.unsqueeze(1)) / totals.clamp_min(1).unsqueeze(1)
     residues = (features - means[classes]) * counts.sqrt().unsqueeze(1)
-    scatter = residues.mT @ residues + examples.lost
+    scatter = residues.mT @ residues
+    scatter = scatter + examples.lost if examples.lost.numel() else scatter
     freedom = float(totals.sum() - (totals > 0).sum())
     return class_axes(_statistics(means[totals > 0], scatter, freedom, prior))
+
+
+def _by_appearance(classes: Int64[Tensor, " rows"], num_classes: int) -> Int64[Tensor, " rows"]:
+    """Classes numbered as they first come, whatever else has come and gone: sums are rounded by their order."""
+    rows = torch.arange(len(classes))
+    first = torch.full((num_classes,), len(classes)).scatter_reduce(0, classes, rows, "amin")
+    return first.argsort(stable=True).argsort()[classes]
 
 
 def _statistics(

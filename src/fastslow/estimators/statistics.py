@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from fastslow.core.encoders import ImageEncoder
 from fastslow.core.gaussian import ClassStatistics, class_statistics
 from fastslow.data.base import ClassImages
 from fastslow.errors import InputError, shown_path
 from fastslow.methods.base import Method
+from fastslow.methods.files import locate_model
 from fastslow.protocol.features import embed
 from fastslow.tensors import load_tensors, save_tensors
 
@@ -38,6 +43,26 @@ def measure_statistics(method: Method[Any], images: ClassImages) -> ClassStatist
     return class_statistics(features.cpu(), images.labels.cpu())
 
 
+def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Of names, types, shapes and bytes of tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def statistics_of(source: str | Path, encoder: ImageEncoder) -> ClassStatistics | None:
+    """The statistics that lie beside a model, see `load_statistics`.
+
+    Args:
+        source: of the model, see `load_model`.
+        encoder: the model's.
+    """
+    path = statistics_path(locate_model(source))
+    return load_statistics(path, encoder.num_features, weights_sha256(encoder.state_dict()))
+
+
 def refuse_without_features(method: Method[Any]) -> None:
     """Refuses a method that embeds in its own way.
 
@@ -51,23 +76,24 @@ def refuse_without_features(method: Method[Any]) -> None:
         )
 
 
-def save_statistics(path: Path, statistics: ClassStatistics, about: dict[str, Any]) -> None:
+def save_statistics(path: Path, statistics: ClassStatistics, sha256: str, about: dict[str, Any]) -> None:
     """Writes statistics, in 16 bits.
 
     Args:
         path: of the file.
         statistics: of a model.
+        sha256: of its encoder's weights, see `weights_sha256`.
         about: what they are of, plain values.
     """
     tensors = {name: part.float() for name, part in statistics._asdict().items()}
-    save_tensors(path, tensors, {"format": _FORMAT, "about": about}, half=True)
+    save_tensors(path, tensors, {"format": _FORMAT, "encoder_sha256": sha256, "about": about}, half=True)
 
 
-def load_statistics(path: Path, num_features: int) -> ClassStatistics | None:
+def load_statistics(path: Path, num_features: int, sha256: str) -> ClassStatistics | None:
     """Reads statistics; None where there is no such file.
 
     Raises:
-        ValueError: if the file is damaged, or of features of another number.
+        ValueError: if the file is damaged, or of features of another number or of other weights.
     """
     if not path.exists():
         return None
@@ -77,5 +103,9 @@ def load_statistics(path: Path, num_features: int) -> ClassStatistics | None:
     if header.get("format") != _FORMAT or shapes != {"centre": square[:1], "within": square, "between": square}:
         raise InputError(
             f"{shown_path(path)} holds no statistics of {num_features} features; make it again (fastslow statistics)"
+        )
+    if header.get("encoder_sha256") != sha256:
+        raise InputError(
+            f"{shown_path(path)} is of other weights than the model's; make it again (fastslow statistics)"
         )
     return ClassStatistics(**{name: part.to(torch.float64) for name, part in tensors.items()})

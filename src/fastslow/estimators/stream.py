@@ -9,14 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.preparation import Ink
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 from fastslow.estimators.answers import Answers, as_one
-from fastslow.estimators.conventions import Conventions, as_array, in_order, refuse_continuous
+from fastslow.estimators.conventions import Conventions, as_array, as_list, in_order, refuse_continuous
 from fastslow.estimators.eviction import Eviction
 from fastslow.estimators.labels import checked_labels, refuse_mixed
 from fastslow.estimators.stream_files import load_stream, save_stream
 from fastslow.estimators.stream_memory import StreamMemory, checked_limits
+
+#: No label at all, for any value may be one.
+_NOTHING = object()
 
 
 class KeptExample(NamedTuple):
@@ -87,35 +91,33 @@ class FastSlowClassifier(Answers, Conventions):
     @property
     def classes_(self) -> np.ndarray:
         """The labels known, sorted where they can be."""
-        labels = list(self.memory_.labels)
+        labels = list(self._known().labels)
         return as_array([labels[place] for place in in_order(labels)])
 
     @property
     def examples_(self) -> list[KeptExample]:
         """What is kept, in the order in which it came."""
-        names, kept = list(self.memory_.labels), self.memory_.examples
+        names, kept = list(self._known().labels), self.memory_.examples
         columns = (kept.ids.tolist(), kept.classes.tolist(), kept.counts.tolist())
         return [KeptExample(example, names[number], many) for example, number, many in zip(*columns, strict=True)]
 
     @property
     def memory_bytes_(self) -> int:
         """Bytes that the memory takes, the encoder apart."""
-        return self.memory_.memory_bytes
+        return self._known().memory_bytes
 
-    def fit(self, X: Any, y: Iterable[Hashable] | None) -> FastSlowClassifier:  # noqa: ANN401
-        """Forgets everything and learns examples."""
-        before = self.__dict__.pop("memory_", None)
-        try:
-            return self.partial_fit(X, y)
-        except Exception:
-            if before is not None:
-                self.memory_ = before
-            raise
+    def fit(self, X: Any, y: Any) -> FastSlowClassifier:  # noqa: ANN401
+        """Forgets everything and learns examples; `undo` does not reach behind it."""
+        features = self._encoder().make(X)
+        memory = self._new_memory(features.shape[1])
+        self._teach(memory, features, y, ())
+        memory.restore(memory.labels, memory.examples)
+        return self
 
     def partial_fit(
         self,
         X: Any,  # noqa: ANN401
-        y: Iterable[Hashable] | None,
+        y: Any,  # noqa: ANN401
         classes: Iterable[Hashable] | None = None,
     ) -> FastSlowClassifier:
         """Learns examples on top of what is known, all of them or, where something is wrong, none.
@@ -128,65 +130,59 @@ class FastSlowClassifier(Answers, Conventions):
         Raises:
             ValueError: if an example or a label cannot be used, or there is no room.
         """
-        if y is None:
-            raise InputError("requires y to be passed, but the target y is None: give one label per example")
-        refuse_continuous(y)
-        labels = checked_labels(np.asarray(y).ravel().tolist() if hasattr(y, "__array__") else y)
-        announced = [] if classes is None else checked_labels(classes)
-        memory = self._memory_for(features := self._encoder().make(X))
-        if len(labels) != len(features):
-            raise InputError(
-                f"got {len(features)} examples and {len(labels)} labels, inconsistent numbers of samples: give one "
-                "label per example"
-            )
-        refuse_mixed([*memory.labels.equal_to([*announced, *labels]), *announced, *labels])
-        memory.learn(features, labels, announced)
-        self.memory_ = memory
-        if self.model is None:
-            self.n_features_in_ = features.shape[1]
-        return self
+        if not hasattr(self, "memory_") or not len(self.memory_.examples):
+            features = self._encoder().make(X)
+            memory = self._new_memory(features.shape[1])
+        else:
+            features, memory = self._made(X), self.memory_
+        return self._teach(memory, features, y, () if classes is None else classes)
 
     def learn_one(self, x: Any, y: Hashable) -> FastSlowClassifier:  # noqa: ANN401
         """Learns one example, without its first axis."""
         return self.partial_fit(as_one(x), [y])
 
-    def forget(self, label: Hashable | None = None, *, example: int | None = None) -> FastSlowClassifier:
+    def forget(self, label: Any = _NOTHING, *, example: Any = None) -> FastSlowClassifier:  # noqa: ANN401
         """Forgets a class, or one example by its id: as if it had never been seen, while none has been merged.
 
         Raises:
             ValueError: if there is no such class or example, or both or none are given.
         """
-        if (label is None) == (example is None):
+        if (label is _NOTHING) == (example is None):
             raise InputError("give forget a label, or example=ID of one of examples_, and not both")
         if example is None:
-            self.memory_.forget(label)
+            self._known().forget(*checked_labels([label]))
         else:
-            self.memory_.forget_example(example)
+            refuse_unless_whole("example", example, 0)
+            self._known().forget_example(example)
         return self
 
     def undo(self) -> FastSlowClassifier:
-        """Takes the last change back: what was learned, forgotten, renamed or merged."""
-        self.memory_.undo()
+        """Takes the last change back: what was learned, forgotten, renamed or merged since `fit`."""
+        self._known().undo()
         return self
 
-    def rename(self, old: Hashable, new: Hashable) -> FastSlowClassifier:
+    def rename(self, old: Any, new: Any) -> FastSlowClassifier:  # noqa: ANN401
         """Gives a class another label; where another class has it, the two become one."""
-        named = checked_labels([new])
-        refuse_mixed([*(label for label in self.memory_.labels.equal_to(named) if label != old), *named])
-        self.memory_.rename(old, new)
+        known, (old, new) = self._known(), checked_labels([old, new])
+        refuse_mixed([*(label for label in known.labels.equal_to([new]) if label != old), new])
+        known.rename(old, new)
         return self
 
-    def merge_from(self, other: FastSlowClassifier) -> FastSlowClassifier:
+    def merge_from(self, other: Any) -> FastSlowClassifier:  # noqa: ANN401
         """Takes in all that another learner with the same model keeps.
 
         Raises:
             ValueError: if it has another model, or there is no room.
         """
-        mine, its = self._encoder(), other._encoder()
-        if mine.sha256 != its.sha256 or self.memory_.examples.num_features != other.memory_.examples.num_features:
+        if not isinstance(other, FastSlowClassifier):
+            raise InputError(f"got {shown(other)} to merge from; another FastSlowClassifier was expected")
+        its = other._known()
+        known = self.memory_ if hasattr(self, "memory_") else self._new_memory(its.examples.num_features)
+        if known.source != its.source or known.examples.num_features != its.examples.num_features:
             raise InputError("the two learners compare features of different models; both must have the same")
-        refuse_mixed([*self.memory_.labels, *other.memory_.labels])
-        self.memory_.merge_from(other.memory_)
+        refuse_mixed([*known.labels, *its.labels])
+        known.merge_from(its)
+        self.memory_ = known
         return self
 
     def save(self, path: str | Path) -> None:
@@ -206,10 +202,31 @@ class FastSlowClassifier(Answers, Conventions):
         """
         return load_stream(path, cls, model)
 
-    def _memory_for(self, features: Tensor) -> StreamMemory:
-        """What is known so far, or an empty memory; refuses features that do not fit it."""
-        if not hasattr(self, "memory_"):
-            limits = checked_limits(self.max_examples, self.per_class, self.eviction)
-            return StreamMemory(features.shape[1], self._encoder().prior, limits, slow=bool(self.slow))
-        self.refuse_other_size(features)
-        return self.memory_
+    def _new_memory(self, num_features: int) -> StreamMemory:
+        """An empty memory, as the arguments have it."""
+        encoder, limits = self._encoder(), checked_limits(self.max_examples, self.per_class, self.eviction)
+        return StreamMemory(num_features, encoder.prior, limits, slow=bool(self.slow), source=encoder.sha256)
+
+    def _teach(
+        self,
+        memory: StreamMemory,
+        features: Tensor,
+        y: Any,  # noqa: ANN401
+        announced: Iterable[Hashable],
+    ) -> FastSlowClassifier:
+        """Has a memory learn, and takes it for this learner's."""
+        if y is None:
+            raise InputError("requires y to be passed, but the target y is None: give one label per example")
+        labels, announced = checked_labels(as_list(y)), checked_labels(announced)
+        refuse_continuous([*labels, *announced])
+        if len(labels) != len(features):
+            raise InputError(
+                f"got {len(features)} examples and {len(labels)} labels, inconsistent numbers of samples: give one "
+                "label per example"
+            )
+        refuse_mixed([*memory.labels.equal_to([*announced, *labels]), *announced, *labels])
+        memory.learn(features, labels, announced)
+        self.memory_ = memory
+        if self.model is None:
+            self.n_features_in_ = features.shape[1]
+        return self

@@ -6,13 +6,11 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-
 from fastslow.errors import InputError, shown, shown_path, shown_reason
 from fastslow.estimators.examples import Examples
 from fastslow.estimators.labels import LabelNumbers
 from fastslow.estimators.stream_memory import StreamMemory
-from fastslow.tensors import load_tensors, save_tensors
+from fastslow.tensors import MAX_HEADER_BYTES, load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from fastslow.estimators.stream import FastSlowClassifier
@@ -37,15 +35,21 @@ def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     labels, memory = learner._labels(), learner.memory_
     if strange := [label for label in labels if type(label) not in _PLAIN]:
         raise InputError(f"got the label {shown(strange[0])}; only texts and numbers can be saved: rename it")
-    parameters = learner.get_params()
+    tensors = memory.examples.tensors()
+    if (size := sum(part.nbytes for part in tensors.values())) > _MAX_BYTES - MAX_HEADER_BYTES:
+        raise InputError(
+            f"got {size} bytes to save; a file of at most {_MAX_BYTES} can be read back: keep fewer examples"
+        )
+    # What the memory is held to; arguments set since count from the next fit on.
+    parameters = learner.get_params() | memory.limits._asdict() | {"slow": memory.slow}
     own = parameters["model"] is not None and not isinstance(parameters["model"], str | Path)
     parameters["model"] = None if own or parameters["model"] is None else str(parameters["model"])
     header = {
         "format": _FORMAT, "kind": _KIND, "parameters": parameters, "own_model": own,
-        "model_sha256": learner._encoder().sha256, "labels": labels, "next_id": memory.examples.next_id,
+        "model_sha256": memory.source, "labels": labels, "next_id": memory.examples.next_id,
         "num_lost": memory.examples.num_lost,
     }  # fmt: skip
-    save_tensors(path, memory.examples.tensors(), header)
+    save_tensors(path, tensors, header)
 
 
 def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noqa: ANN401 - as the class takes it
@@ -54,7 +58,7 @@ def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noq
     Args:
         path: of the file.
         kind: of learner.
-        model: that it had, where that was a module or a function.
+        model: that it had, where that was a module or a function; that a function is the same one cannot be checked.
 
     Raises:
         ValueError: if the file is damaged or of another kind, or the model is not the one that it was saved with.
@@ -87,7 +91,7 @@ def _labels(labels: object) -> list[Hashable]:
 
 
 def _memory(learner: FastSlowClassifier, examples: Examples, labels: list[Hashable]) -> StreamMemory:
-    memory = learner._memory_for(torch.empty(0, examples.num_features))
+    memory = learner._new_memory(examples.num_features)
     if len(set(labels)) != len(labels) or (len(examples) and int(examples.classes.max()) >= len(labels)):
         raise InputError("its labels do not belong to its examples; save it again")
     memory.restore(LabelNumbers(labels), examples)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -21,6 +23,8 @@ from fastslow.estimators.labels import LabelNumbers
 
 #: Examples are learned in parts of this share of all that can be kept, so that a large batch needs no more room.
 _PART = 0.1
+#: Directions are found in a matrix of features by features: of 4096 it takes 130 MB, and a minute.
+_MOST_FEATURES = 4096
 
 
 class Limits(NamedTuple):
@@ -43,11 +47,12 @@ def checked_limits(max_examples: Any, per_class: Any, eviction: Any) -> Limits: 
     Raises:
         ValueError: if a number is not positive, or there is no such eviction.
     """
-    for name, value in (("max_examples", max_examples), ("per_class", per_class)):
-        if not (value is None and name == "per_class"):
-            refuse_unless_whole(name, value, 1)
+    numbers = {"max_examples": max_examples} | ({} if per_class is None else {"per_class": per_class})
+    for name, value in numbers.items():
+        numbers[name] = int(value) if isinstance(value, np.integer) else value
+        refuse_unless_whole(name, numbers[name], 1)
     refuse_unknown({"eviction": (eviction, EVICTIONS)})
-    return Limits(max_examples, per_class, eviction)
+    return Limits(numbers["max_examples"], numbers.get("per_class"), eviction)
 
 
 class StreamMemory:
@@ -58,21 +63,29 @@ class StreamMemory:
         prior: see `Knowledge`.
         limits: how much is kept.
         slow: see `Knowledge`.
+        source: tells the model that makes the features from others.
 
     Attributes:
         labels: of the classes.
         examples: that are kept.
     """
 
-    def __init__(self, num_features: int, prior: ClassStatistics | None, limits: Limits, *, slow: bool) -> None:
-        self.prior, self.limits, self.slow = prior, limits, slow
+    def __init__(
+        self, num_features: int, prior: ClassStatistics | None, limits: Limits, *, slow: bool, source: str = ""
+    ) -> None:
+        if num_features > _MOST_FEATURES:
+            raise InputError(
+                f"got examples of {num_features} features; at most {_MOST_FEATURES} can be told apart by directions: "
+                "give a model that makes fewer"
+            )
+        self.prior, self.limits, self.slow, self.source = prior, limits, slow, source
         self.labels, self.examples = LabelNumbers(), Examples(num_features)
         self._know_anew()
         self._before: tuple[list[Hashable], Examples] | None = None
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes that examples and sums take."""
+        """Bytes that examples and sums take; directions, and what `undo` keeps, come on top."""
         return self.examples.memory_bytes + self._knowledge.sums.nbytes + self._knowledge.counts.nbytes
 
     def learn(
@@ -92,17 +105,17 @@ class StreamMemory:
             ValueError: if there is no room, see `Eviction`; nothing has been learned then.
         """
         refuse_overfull(labels, self)
-        self._remember()
-        for label in announced:
-            self.labels.number(label)
-        classes = torch.tensor([self.labels.number(label) for label in labels], dtype=torch.int64)
-        size = max(1, int(_PART * self.limits.max_examples))
-        ids = []
-        for part, numbers in zip(torch.split(features, size), torch.split(classes, size), strict=True):
-            ids.append(self.examples.add(part, numbers))
-            self._knowledge.learn(part, numbers, len(self.labels))
-            self._make_room()
-        return torch.cat(ids)
+        with self._change():
+            for label in announced:
+                self.labels.number(label)
+            classes = torch.tensor([self.labels.number(label) for label in labels], dtype=torch.int64)
+            size = max(1, int(_PART * self.limits.max_examples))
+            ids = []
+            for part, numbers in zip(torch.split(features, size), torch.split(classes, size), strict=True):
+                ids.append(self.examples.add(part, numbers))
+                self._knowledge.learn(part, numbers, len(self.labels))
+                self._make_room()
+            return torch.cat(ids)
 
     def look(self, features: Float[Tensor, "queries features"]) -> ClassDistances:
         """What is known of queries; a class without examples is infinitely far."""
@@ -118,9 +131,9 @@ class StreamMemory:
     def forget(self, label: Hashable) -> None:
         """Forgets a class and all its examples."""
         number = self.labels.known(label)
-        self._remember()
-        self.examples.keep(self.examples.classes != number)
-        self._drop({number})
+        with self._change():
+            self.examples.keep(self.examples.classes != number)
+            self._drop({number})
 
     def forget_example(self, example: int) -> None:
         """Forgets one example, and with the last of a class the class.
@@ -132,22 +145,31 @@ class StreamMemory:
         if not len(row) or int(self.examples.counts[row]) > 1:
             why = "has been merged with others of its class" if len(row) else "is not kept"
             raise InputError(f"example {shown(example)} {why}; examples_ lists those that are, forget(label) takes all")
-        self._remember()
         number = int(self.examples.classes[row])
-        self.examples.keep(self.examples.ids != example)
-        self._drop(set() if bool((self.examples.classes == number).any()) else {number})
+        with self._change():
+            self.examples.keep(self.examples.ids != example)
+            self._drop(set() if bool((self.examples.classes == number).any()) else {number})
 
     def rename(self, old: Hashable, new: Hashable) -> None:
-        """Gives a class another label, or joins it with the class that has that one."""
+        """Gives a class another label, or joins it with the class that has that one.
+
+        Raises:
+            ValueError: if there is no room for the two in one, see `Eviction`.
+        """
         number = self.labels.known(old)
-        self._remember()
-        if new == old or new not in self.labels:
-            self.labels = self.labels.renamed(old, new)
-            return
-        to = torch.arange(len(self.labels))
-        to[number] = self.labels.known(new)
-        self.examples.move(to)
-        self._drop({number})
+        joined = new != old and new in self.labels
+        if joined and self.limits.eviction == "refuse":
+            rows = self.examples.classes == number
+            refuse_more_of_a_class(new, int(rows.sum()), self)
+        with self._change():
+            if not joined:
+                self.labels = self.labels.renamed(old, new)
+                return
+            to = torch.arange(len(self.labels))
+            to[number] = self.labels.known(new)
+            self.examples.move(to)
+            self._drop({number})
+            self._make_room()
 
     def merge_from(self, other: StreamMemory) -> None:
         """Takes in all that another memory of the same features keeps.
@@ -158,11 +180,11 @@ class StreamMemory:
         names = list(other.labels)
         labels = [names[number] for number in other.examples.classes.tolist()]
         refuse_overfull(labels, self)
-        self._remember()
-        classes = torch.tensor([self.labels.number(label) for label in labels], dtype=torch.int64)
-        self.examples.take(other.examples, classes)
-        self._know_anew()
-        self._make_room()
+        with self._change():
+            classes = torch.tensor([self.labels.number(label) for label in labels], dtype=torch.int64)
+            self.examples.take(other.examples, classes)
+            self._know_anew()
+            self._make_room()
 
     def undo(self) -> None:
         """Takes the last change back.
@@ -180,9 +202,17 @@ class StreamMemory:
         self.labels, self.examples, self._before = labels, examples, None
         self._know_anew()
 
-    def _remember(self) -> None:
-        """Before a change: what `undo` goes back to."""
-        self._before = (list(self.labels), copy.copy(self.examples))
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """A change that `undo` takes back, and that is none at all if anything goes wrong in it."""
+        kept, before = (list(self.labels), copy.copy(self.examples)), self._before
+        self._before = kept
+        try:
+            yield
+        except BaseException:
+            self.restore(LabelNumbers(kept[0]), kept[1])
+            self._before = before
+            raise
 
     def _drop(self, numbers: set[int]) -> None:
         """Takes labels out whose examples are gone."""
@@ -193,6 +223,8 @@ class StreamMemory:
 
     def _make_room(self) -> None:
         most, per_class, eviction = self.limits
+        if eviction == "refuse":
+            return
         if per_class is not None and len(self.examples) > per_class:
             self._knowledge.recount(limit(self.examples, per_class, eviction))
         if len(self.examples) > most:
@@ -212,8 +244,11 @@ def refuse_overfull(new: Sequence[Hashable], memory: StreamMemory) -> None:
     Raises:
         ValueError: if there are more classes than rows, or more rows where none is to be evicted.
     """
-    (most, per_class, eviction), known, held = memory.limits, memory.labels, len(memory.examples)
-    num_classes = len(known) + len({label for label in new if label not in known})
+    most, _, eviction = memory.limits
+    held, num_classes = len(memory.examples), len({*memory.labels, *new}) if len(memory.labels) + len(new) > most else 0
+    if num_classes > most:  # those that are only announced take no room
+        names = list(memory.labels)
+        num_classes = len({names[number] for number in torch.unique(memory.examples.classes).tolist()} | set(new))
     if num_classes > most:
         raise InputError(
             f"that would make {num_classes} classes; max_examples={most} has room for one example of as many: "
@@ -226,11 +261,20 @@ def refuse_overfull(new: Sequence[Hashable], memory: StreamMemory) -> None:
             f"got {len(new)} examples more for a memory of max_examples={most} that holds {held}; raise max_examples, "
             "forget some, or give eviction='merge' or 'oldest'"
         )
-    sizes = memory.examples.classes.bincount(minlength=len(known)).tolist()
     for label, more in Counter(new).items():
-        there = sizes[known.known(label)] if label in known else 0
-        if per_class is not None and there + more > per_class:
-            raise InputError(
-                f"got {more} examples more of class {shown(label)}, which holds {there} of per_class={per_class}; "
-                "raise per_class, forget some, or give eviction='merge' or 'oldest'"
-            )
+        refuse_more_of_a_class(label, more, memory)
+
+
+def refuse_more_of_a_class(label: Hashable, more: int, memory: StreamMemory) -> None:
+    """Refuses examples of one class for which there is no room.
+
+    Raises:
+        ValueError: if there would be more than `per_class`.
+    """
+    per_class = memory.limits.per_class
+    there = int((memory.examples.classes == memory.labels.known(label)).sum()) if label in memory.labels else 0
+    if per_class is not None and there + more > per_class:
+        raise InputError(
+            f"got {more} examples more of class {shown(label)}, which holds {there} of per_class={per_class}; raise "
+            "per_class, forget some, or give eviction='merge' or 'oldest'"
+        )

@@ -54,7 +54,8 @@ def embed(
 
     encoder.eval()
     passes = 1 if device is None or device.type == "cpu" else ACCELERATOR_PASSES
-    features = in_passes(features_of, images, passes * images_per_pass(convolutions))
-    for module in were_training:
-        module.training = True
-    return features
+    try:
+        return in_passes(features_of, images, passes * images_per_pass(convolutions))
+    finally:
+        for module in were_training:
+            module.training = True

@@ -16,9 +16,9 @@ from torch import Tensor
 from fastslow.data.registry import load_source
 from fastslow.errors import InputError
 from fastslow.estimators.answers import NOVELTY
-from fastslow.estimators.statistics import load_statistics, statistics_path
+from fastslow.estimators.statistics import statistics_of
 from fastslow.estimators.stream_memory import Limits, StreamMemory
-from fastslow.methods.files import TrainedModel, load_model, locate_model
+from fastslow.methods.files import TrainedModel, load_model
 from fastslow.protocol.classes import classes_trained_on
 from fastslow.protocol.features import embed
 from fastslow.protocol.fewshot import TEST_SEED, accuracy_with_interval
@@ -88,6 +88,11 @@ class OpenSetStudy:
         began = time.monotonic()
         ways, shots = (int(part) for part in str(cell.options["task"]).rstrip("s").split("w"))
         features, facts = _features(cell.data)
+        if len(features) <= ways or features.shape[1] <= shots:
+            raise InputError(
+                f"got {cell.data}, which has {len(features)} test classes of at least {features.shape[1]} images: too "
+                f"few for {ways} known classes of {shots} and others beside them"
+            )
         generator = torch.Generator().manual_seed(TEST_SEED)
         found = [_episode(features, ways, shots, generator) for _ in range(plans[0].episodes)]
         numbers = {name: accuracy_with_interval(torch.tensor([one[name] for one in found])) for name in NUMBERS}
@@ -151,7 +156,7 @@ def _model() -> TrainedModel:
 
 @functools.cache
 def _prior() -> Any:  # noqa: ANN401 - ClassStatistics or None
-    return load_statistics(statistics_path(locate_model(MODEL)), _model().method.encoder.num_features)
+    return statistics_of(MODEL, _model().method.encoder)
 
 
 @functools.lru_cache(maxsize=1)

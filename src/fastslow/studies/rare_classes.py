@@ -17,8 +17,8 @@ from torch import Tensor
 from fastslow.data.base import ClassImages
 from fastslow.data.registry import load_source
 from fastslow.errors import InputError
-from fastslow.estimators.statistics import load_statistics, statistics_path
-from fastslow.methods.files import load_model, locate_model
+from fastslow.estimators.statistics import statistics_of
+from fastslow.methods.files import load_model
 from fastslow.protocol.features import embed
 from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
@@ -182,7 +182,7 @@ def _model() -> Any:  # noqa: ANN401 - a TrainedModel
 
 
 def _prior() -> Any:  # noqa: ANN401 - of ClassStatistics or None
-    return load_statistics(statistics_path(locate_model(MODEL)), _model().method.encoder.num_features)
+    return statistics_of(MODEL, _model().method.encoder)
 
 
 @functools.lru_cache(maxsize=1)
@@ -194,7 +194,7 @@ def stream_data(name: str) -> tuple[StreamData, dict[str, Any]]:
     with torch.inference_mode():
         features = embed(_model().method.encoder.folded(), images.images)
     tested = _last_of_each(images)
-    kept = torch.where(tested, False, True)
+    kept = ~tested
     facts = {
         "split": split.name, "split_sha256": split.sha256, "classes": images.num_classes, "tested": int(tested.sum()),
     }  # fmt: skip
