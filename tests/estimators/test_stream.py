@@ -571,3 +571,21 @@ def test_rows_are_of_32_bits_whatever_torchs_default_is(tmp_path):
     finally:
         torch.set_default_dtype(torch.float32)
     assert FastSlowClassifier.load(tmp_path / "a.safetensors").predict(vectors).tolist() == labels
+
+
+def test_merging_leaves_the_spread_that_is_learned_as_it_was():
+    vectors, labels = clouds(classes=3, each=400, features=8)
+    whole, merged = (FastSlowClassifier(None, max_examples=most).fit(vectors, labels) for most in (5000, 60))
+    assert len(merged.examples_) <= 60
+    queries = clouds(classes=3, each=50, features=8)[0]
+    ratio = np.median(merged.novelty(queries)) / np.median(whole.novelty(queries))
+    assert 0.9 < ratio < 1.1
+
+
+def test_directions_that_are_given_do_not_change_with_the_stream():
+    vectors, labels = clouds(classes=3, each=40)
+    learner = FastSlowClassifier(None, slow=False, max_examples=20).partial_fit(vectors[:10], labels[:10])
+    before = learner.memory_._knowledge.axes.axes.clone()
+    learner.partial_fit(vectors, labels)
+    known = learner.memory_._knowledge.axes.axes
+    assert torch.allclose(known / known.norm(), before / before.norm(), atol=1e-6)

@@ -77,7 +77,7 @@ class Knowledge:
         """On which classes are told apart: of the first rows, as many as the last of a series of sizes."""
         if self._axes is None or self._stage != self._wanted_stage():
             self._stage, self._forms = self._wanted_stage(), None
-            self._axes = stream_axes(self.examples, self.num_classes, self._stage, self.prior)
+            self._axes = stream_axes(self.examples, self.num_classes, self._stage, self.prior, merged=self.slow)
         return self._axes
 
     @property
@@ -103,7 +103,9 @@ class Knowledge:
         return math.ceil(first * _MORE ** math.floor(math.log(rows / first, _MORE) + 1e-9))
 
 
-def stream_axes(examples: Examples, num_classes: int, rows: int, prior: ClassStatistics | None) -> ClassAxes:
+def stream_axes(
+    examples: Examples, num_classes: int, rows: int, prior: ClassStatistics | None, *, merged: bool
+) -> ClassAxes:
     """The axes that the first rows give, beside what there is to start from.
 
     Args:
@@ -112,6 +114,7 @@ def stream_axes(examples: Examples, num_classes: int, rows: int, prior: ClassSta
         rows: how many to look at.
         prior: as if so many examples more had been seen as it counts for; where there is none, features are taken to
             spread alike in all directions until examples say otherwise.
+        merged: whether to look at what merging has lost, of whichever rows.
     """
     features, classes = examples.features[:rows].double(), _by_appearance(examples.classes[:rows], num_classes)
     counts = examples.counts[:rows].double()
@@ -119,9 +122,9 @@ def stream_axes(examples: Examples, num_classes: int, rows: int, prior: ClassSta
     sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64)
     means = sums.index_add_(0, classes, features * counts.unsqueeze(1)) / totals.clamp_min(1).unsqueeze(1)
     residues = (features - means[classes]) * counts.sqrt().unsqueeze(1)
-    scatter = residues.mT @ residues
-    scatter = scatter + examples.lost if examples.lost.numel() else scatter
-    freedom = float(totals.sum() - (totals > 0).sum())
+    scatter, freedom = residues.mT @ residues, float(len(features) - (totals > 0).sum())
+    if merged and examples.num_lost:  # each merging has lost as much as one example says
+        scatter, freedom = scatter + examples.lost, freedom + examples.num_lost
     return class_axes(_statistics(means[totals > 0], scatter, freedom, prior))
 
 
