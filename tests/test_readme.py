@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -39,3 +40,16 @@ def test_the_table_of_novelty_is_that_of_the_results():
     for ways, shots, shown in rows:
         measured = numbers[f"{ways}w{shots}s"]
         assert shown.split(" | ") == [f"{100 * measured[name].mean:.1f}" for name in names]
+
+
+def test_the_table_of_rare_classes_is_that_of_the_results():
+    rows = re.findall(
+        r"^\| `([\w-]+)`: [^|]* \| ([\d.| ]*) \| (\d) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(rows) == 9
+    names = [f"rare, {moment}" for moment in ("after 1", "after 2", "before 3", "after 5")] + ["frequent, after 5"]
+    found = [read_result(path) for path in (README.parent / "results").glob("rare-classes-mnist-*.json")]
+    for learner, shown, seeds in rows:
+        numbers = [result.numbers for result in found if result.cell.method == learner]
+        assert len(numbers) == int(seeds)
+        assert shown.split(" | ") == [f"{100 * mean(each[name].mean for each in numbers):.1f}" for name in names]
