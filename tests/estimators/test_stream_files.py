@@ -90,6 +90,8 @@ def test_files_that_are_something_else_are_refused_by_name(learner, tmp_path):
     tensors, header = load_tensors(path)
     negative = {**header["parameters"], "max_examples": -1}
     changes = [{"labels": labels} for labels in (["c0"], ["c0", "c0", "c1"], [None], "abc")]
+    changes += [{"parameters": {**header["parameters"], "model": "x" * 5000}}]
+    changes += [{"parameters": {**header["parameters"], "novelty_threshold": bad}} for bad in (0, "x", [], True)]
     changes += [{"parameters": {"x": 1}}, {"parameters": 5}, {"parameters": negative}, {"next_id": 0}]
     for change in changes:
         save_tensors(path, tensors, header | change)

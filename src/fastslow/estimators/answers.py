@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from fastslow.estimators.stream_memory import StreamMemory
 #: Distance, in units of a class's spread, from which on an example is of none of the classes; and what likelihoods are
 #: divided by. Both were chosen on validation classes of `omniglot-5w1s-fast`.
 NOVELTY, TEMPERATURE = 1.07, 6.0
+_LARGEST = 1e300
 
 
 class Explanation(NamedTuple):
@@ -111,10 +111,7 @@ class Answers:
         return {names[place]: float(share) for place, share in zip(in_order(names), shares, strict=True)}
 
     def _novelty(self, look: ClassDistances) -> np.ndarray:
-        threshold = NOVELTY if self.novelty_threshold is None else self.novelty_threshold
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold < math.inf:
-            raise InputError(f"got novelty_threshold={shown(threshold)}; a positive number was expected, about 1")
-        far: np.ndarray = (look.far.amin(1).sqrt() / threshold).numpy()
+        far: np.ndarray = (look.far.amin(1).sqrt() / checked_threshold(self.novelty_threshold)).numpy()
         return far
 
     def _look(self, X: Any) -> ClassDistances:  # noqa: ANN401
@@ -157,6 +154,19 @@ class Answers:
         if not hasattr(self, "memory_"):
             raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
         return self.memory_
+
+
+def checked_threshold(threshold: Any) -> float:  # noqa: ANN401 - from users
+    """The distance from which on an example is unknown; the usual one for None.
+
+    Raises:
+        ValueError: if it is no positive number.
+    """
+    if threshold is None:
+        return NOVELTY
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= _LARGEST:
+        raise InputError(f"got novelty_threshold={shown(threshold)}; a positive number was expected, about 1")
+    return float(threshold)
 
 
 def as_one(x: Any) -> Any:  # noqa: ANN401 - whatever users have

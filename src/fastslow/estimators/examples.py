@@ -59,6 +59,8 @@ class Examples:
         last = int(numbers[2].max()) if len(features) else -1
         for name, value, least in (("next_id", next_id, last + 1), ("num_lost", num_lost, 0)):
             refuse_unless_whole(name, value, least)
+        if bool(num_lost) != bool(lost.numel()):
+            raise InputError(f"got num_lost={num_lost} with scatter of shape {tuple(lost.shape)}; save it again")
         made = cls(features.shape[1])
         made._features, made._numbers, made._size, made.lost = features, numbers, len(features), lost
         made.next_id, made.num_lost = next_id, num_lost  # type: ignore[assignment]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastslow.errors import InputError, shown, shown_path, shown_reason
+from fastslow.estimators.answers import checked_threshold
 from fastslow.estimators.examples import Examples
 from fastslow.estimators.labels import LabelNumbers
 from fastslow.estimators.stream_memory import StreamMemory
@@ -72,6 +73,7 @@ def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noq
         if header["own_model"] and model is None:
             raise InputError("it was saved with a model of its own; give load(path, model=...) the same one")
         learner = kind(**(parameters | ({} if model is None else {"model": model})))
+        checked_threshold(learner.novelty_threshold)
         labels, examples = _labels(header["labels"]), Examples.of(tensors, header["next_id"], header["num_lost"])
         sha256 = learner._encoder().sha256
         learner.memory_ = _memory(learner, examples, labels)
@@ -94,5 +96,7 @@ def _memory(learner: FastSlowClassifier, examples: Examples, labels: list[Hashab
     memory = learner._new_memory(examples.num_features)
     if len(set(labels)) != len(labels) or (len(examples) and int(examples.classes.max()) >= len(labels)):
         raise InputError("its labels do not belong to its examples; save it again")
+    if len(examples) > memory.limits.max_examples:
+        raise InputError(f"it keeps {len(examples)} examples, more than max_examples={memory.limits.max_examples}")
     memory.restore(LabelNumbers(labels), examples)
     return memory

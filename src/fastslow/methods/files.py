@@ -118,9 +118,12 @@ def locate_model(source: str | Path) -> Path:
             raise InputError(f"there is no pretrained model {shown(name)}; there are {', '.join(pretrained_names())}")
         return PRETRAINED_FOLDER / f"{_SHARED.get(name, name)}.safetensors"
     path = Path(source)
-    if path.is_dir():
-        path = path / "model.safetensors"
-    if path.suffix != ".safetensors" or not path.exists():
+    try:
+        path = path / "model.safetensors" if path.is_dir() else path
+        there = path.suffix == ".safetensors" and path.exists()
+    except (OSError, ValueError):  # no name that a file can have
+        there = False
+    if not there:
         raise InputError(
             f"there is no model {shown_path(path)}: give a run folder, a .safetensors file, or {PRETRAINED_PREFIX}NAME "
             f"with one of {', '.join(pretrained_names())}"
