@@ -16,9 +16,7 @@ from torch import Tensor
 from fastslow.data.registry import load_source
 from fastslow.errors import InputError
 from fastslow.estimators.answers import NOVELTY
-from fastslow.estimators.statistics import statistics_of
 from fastslow.estimators.stream_memory import Limits, StreamMemory
-from fastslow.methods.files import TrainedModel, load_model
 from fastslow.protocol.classes import classes_trained_on
 from fastslow.protocol.features import embed
 from fastslow.protocol.fewshot import TEST_SEED, accuracy_with_interval
@@ -26,9 +24,8 @@ from fastslow.protocol.provenance import peak_memory_mib, processor_name, versio
 from fastslow.protocol.result import Cell, Provenance, Result
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
+from fastslow.studies.shipped import MODEL, budget_of, shipped_model, shipped_prior
 
-#: What makes features.
-MODEL = "pretrained:omniglot-5w1s-fast"
 #: Known classes and examples of each.
 TASKS = tuple((ways, shots) for ways in (5, 20, 100) for shots in (1, 5))
 #: What is measured, with its column.
@@ -82,9 +79,7 @@ class OpenSetStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        plans = [plan for budget, plan in PLANS.items() if cell in self.cells(budget, cell.data)]
-        if not plans:
-            raise InputError(f"{cell.key} is no cell of study {self.name}; take one of its cells")
+        budget = budget_of(self, PLANS, cell)
         began = time.monotonic()
         ways, shots = (int(part) for part in str(cell.options["task"]).rstrip("s").split("w"))
         features, facts = _features(cell.data)
@@ -94,12 +89,12 @@ class OpenSetStudy:
                 f"few for {ways} known classes of {shots} and others beside them"
             )
         generator = torch.Generator().manual_seed(TEST_SEED)
-        found = [_episode(features, ways, shots, generator) for _ in range(plans[0].episodes)]
+        found = [_episode(features, ways, shots, generator) for _ in range(PLANS[budget].episodes)]
         numbers = {name: accuracy_with_interval(torch.tensor([one[name] for one in found])) for name in NUMBERS}
         provenance = Provenance(
-            command=f"fastslow reproduce {self.name} --data {cell.data}", versions=versions(),
+            command=f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}", versions=versions(),
             processor=processor_name(), seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(),
-            protocol={**facts, "episodes": plans[0].episodes, "seed": TEST_SEED, "threshold": NOVELTY},
+            protocol={**facts, "episodes": PLANS[budget].episodes, "seed": TEST_SEED, "threshold": NOVELTY},
         )  # fmt: skip
         return Result(cell, numbers, provenance)
 
@@ -128,7 +123,7 @@ def _episode(
     labels = torch.arange(ways).repeat_interleave(known.shape[1] - shots)
     others = features[order[ways:]].flatten(0, 1)
     unseen = others[torch.randperm(len(others), generator=generator)[: len(queries)]]
-    memory = StreamMemory(features.shape[2], _prior(), Limits(10_000, None, "merge"), slow=True)
+    memory = StreamMemory(features.shape[2], shipped_prior(), Limits(10_000, None, "merge"), slow=True)
     memory.learn(support.flatten(0, 1), torch.arange(ways).repeat_interleave(shots).tolist())
     look, beyond = memory.look(queries), memory.look(unseen)
     near, far = look.far.amin(1).sqrt(), beyond.far.amin(1).sqrt()
@@ -149,25 +144,15 @@ def auroc(lower: Float[Tensor, " known"], higher: Float[Tensor, " unknown"]) -> 
     return float(below.mean() / 2 / len(lower))
 
 
-@functools.cache
-def _model() -> TrainedModel:
-    return load_model(MODEL)
-
-
-@functools.cache
-def _prior() -> Any:  # noqa: ANN401 - ClassStatistics or None
-    return statistics_of(MODEL, _model().method.encoder)
-
-
 @functools.lru_cache(maxsize=1)
 def _features(name: str) -> tuple[Tensor, dict[str, Any]]:
     """Features of test classes, shape (classes, each, features), and what numbers on them depend on."""
-    images, split = load_source(name, image_size=_model().config.image_size)
+    images, split = load_source(name, image_size=shipped_model().config.image_size)
     images = images.select(split.part("test"))
     sizes = images.labels.bincount()
     with torch.inference_mode():
-        features = embed(_model().method.encoder.folded(), images.images)
-    trained = classes_trained_on(_model().details, images.class_names)
+        features = embed(shipped_model().method.encoder.folded(), images.images)
+    trained = classes_trained_on(shipped_model().details, images.class_names)
     facts = {
         "part": "test", "split": split.name, "split_sha256": split.sha256, "classes": images.num_classes,
         "trained_on_classes": None if trained is None else len(trained),

@@ -16,9 +16,6 @@ from torch import Tensor
 
 from fastslow.data.base import ClassImages
 from fastslow.data.registry import load_source
-from fastslow.errors import InputError
-from fastslow.estimators.statistics import statistics_of
-from fastslow.methods.files import load_model
 from fastslow.protocol.features import embed
 from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
@@ -26,9 +23,8 @@ from fastslow.report.figures.exposures import Exposures
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.rare_learners import LEARNERS, Learner, Setting
+from fastslow.studies.shipped import MODEL, budget_of, shipped_model, shipped_prior
 
-#: What makes features: trained on characters, so on no digit; the same for all.
-MODEL = "pretrained:omniglot-5w1s-fast"
 #: Images of a batch.
 BATCH = 10
 #: Characters of Omniglot, half of them rare; of those that the model was not trained on.
@@ -103,14 +99,13 @@ class RareClassesStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        plans = [plan for budget, plan in PLANS.items() if cell in self.cells(budget, cell.data)]
-        if not plans:
-            raise InputError(f"{cell.key} is no cell of study {self.name}; take one of its cells")
+        budget = budget_of(self, PLANS, cell)
         began = time.monotonic()
         data, facts = stream_data(cell.data)
-        setting = Setting(_model().method.encoder, _prior(), data.num_classes, cell.seed)
-        numbers = dict(watched(LEARNERS[cell.method](setting), data, plans[0], cell.seed))
-        words = f"fastslow reproduce {self.name} --data {cell.data} --methods {cell.method} --seeds {cell.seed + 1}"
+        setting = Setting(shipped_model().method.encoder, shipped_prior(), data.num_classes, cell.seed)
+        numbers = dict(watched(LEARNERS[cell.method](setting), data, PLANS[budget], cell.seed))
+        words = f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}"
+        words += f" --methods {cell.method} --seeds {cell.seed + 1}"
         provenance = Provenance(
             command=words, versions=versions(), processor=processor_name(),
             seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(), protocol=facts,
@@ -176,23 +171,14 @@ def _drawn(which: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return torch.cat(rounds)[:count]
 
 
-@functools.cache
-def _model() -> Any:  # noqa: ANN401 - a TrainedModel
-    return load_model(MODEL)
-
-
-def _prior() -> Any:  # noqa: ANN401 - of ClassStatistics or None
-    return statistics_of(MODEL, _model().method.encoder)
-
-
 @functools.lru_cache(maxsize=1)
 def stream_data(name: str) -> tuple[StreamData, dict[str, Any]]:
     """Features of a data set, made once in a process, and what numbers on them depend on."""
-    images, split = load_source(name, image_size=_model().config.image_size)
+    images, split = load_source(name, image_size=shipped_model().config.image_size)
     classes = split.part("test" if name == "omniglot" else "all")
     images = images.select(classes[:_CHARACTERS])
     with torch.inference_mode():
-        features = embed(_model().method.encoder.folded(), images.images)
+        features = embed(shipped_model().method.encoder.folded(), images.images)
     tested = _last_of_each(images)
     kept = ~tested
     facts = {
