@@ -10,6 +10,7 @@ from fastslow.core.gaussian import (
     class_statistics,
     class_sums,
     distances,
+    evened,
     posterior,
 )
 from fastslow.errors import InputError
@@ -44,17 +45,18 @@ def test_classes_of_few_examples_do_not_seem_farther_apart():
 
 def test_on_the_axes_covariances_are_the_identity_and_diagonal():
     statistics = ClassStatistics(torch.ones(4), covariance(4, 1), covariance(4, 2))
-    axes = class_axes(statistics, evenness=1e-9)
+    axes = class_axes(statistics)
     turned = [axes.axes.double().mT @ part @ axes.axes.double() for part in statistics[1:]]
     assert torch.allclose(turned[0], torch.eye(4, dtype=torch.float64), atol=1e-5)
     assert torch.allclose(turned[1], axes.spread.double().diag(), atol=1e-5)
     assert not axes.of(torch.ones(1, 4)).any()
 
 
-def test_evenness_brings_the_axes_closer_to_a_plain_distance():
-    statistics = ClassStatistics(torch.zeros(3), torch.diag(torch.tensor([1.0, 4.0, 9.0])), torch.eye(3))
-    even = class_axes(statistics, evenness=1.0).axes
-    assert torch.allclose(even.mT @ even, torch.eye(3, dtype=torch.float64) / (14 / 3), atol=1e-6)
+def test_an_evened_covariance_is_closer_to_a_plain_distance():
+    within = torch.diag(torch.tensor([1.0, 4.0, 9.0])) + 0.5
+    assert torch.allclose(evened(within, 1.0), (14 / 3 + 0.5) * torch.eye(3))
+    assert torch.allclose(evened(within, 0.25), 0.75 * within + 0.25 * evened(within, 1.0))
+    assert torch.equal(evened(within, 0.0), within)
 
 
 def test_likelihoods_are_those_of_the_next_example_given_all_before():
@@ -74,6 +76,21 @@ def test_likelihoods_are_those_of_the_next_example_given_all_before():
     log_2_pi = torch.log(torch.tensor(2 * torch.pi))
     assert torch.allclose(likelihood[0, 0] - log_2_pi, joint(torch.cat([examples, query])) - joint(examples), atol=1e-5)
     assert torch.allclose(far, ((query - known.location).square() / known.variance).mean(1, keepdim=True), atol=1e-5)
+
+
+def test_with_few_degrees_of_freedom_tails_are_those_of_students_t():
+    """In one dimension, against torch's own density; of a hundred million, it is Gaussian."""
+    sums, counts = torch.tensor([[0.5], [40.0]]).double(), torch.tensor([1.0, 20.0]).double()
+    known = posterior(sums, counts, torch.tensor([3.0]).double())
+    queries = torch.tensor([[-9.0], [0.1], [1.0], [30.0]]).double()
+    far, likelihood = distances(queries, class_forms(known), freedom=4.0)
+    scale = known.variance.sqrt().squeeze(1)
+    expected = torch.distributions.StudentT(4.0, known.location.squeeze(1), scale).log_prob(queries)
+    assert torch.allclose(likelihood.diff(), expected.diff())
+    assert torch.allclose(likelihood[1:] - likelihood[0], expected[1:] - expected[0])
+    plain = distances(queries, class_forms(known))
+    assert torch.equal(far, plain.far)
+    assert torch.allclose(distances(queries, class_forms(known), freedom=1e8).likelihood, plain.likelihood, atol=1e-3)
 
 
 def test_a_class_without_examples_is_what_any_class_may_be_and_many_make_it_sure():
@@ -116,3 +133,5 @@ def test_too_few_examples_are_refused(labels):
 def test_features_that_do_not_vary_are_refused():
     with pytest.raises(InputError, match="do not vary within classes"):
         class_axes(ClassStatistics(torch.zeros(2), torch.zeros(2, 2), torch.eye(2)))
+    with pytest.raises(InputError, match="do not vary within classes"):
+        class_axes(ClassStatistics(torch.zeros(2), torch.diag(torch.tensor([1.0, 0.0])), torch.eye(2)))

@@ -8,13 +8,19 @@ say of the class, one axis at a time,
           \text{next example} \sim N\Bigl(\frac{\psi s}{n \psi + 1},\ 1 + \frac{\psi}{n \psi + 1}\Bigr).
 
 A class of one example is thus believed less, and reaches farther, than one of a thousand. W and B change slowly, with
-the features of whatever classes there are many examples of; the sums change at once.
+the features of whatever classes there are many examples of; the sums change at once. Where W and B are only estimates,
+the next example is better taken from Student's t distribution of the same location and scale, whose tails are heavier.
+
+Queries are compared by NumPy, on the memory of tensors on the CPU: one query is a hundred numbers, and a step of torch
+takes longer than to compute them.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -54,7 +60,7 @@ class ClassAxes(NamedTuple):
 
     def of(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch axes"]:
         """Features on these axes, in 64 bits."""
-        return (features.double() - self.centre) @ self.axes
+        return torch.from_numpy((features.numpy() - self.centre.numpy()) @ self.axes.numpy())
 
 
 class Posterior(NamedTuple):
@@ -137,23 +143,31 @@ def class_sums(
     return sums.index_add_(0, labels, features.double()), counts
 
 
-def class_axes(statistics: ClassStatistics, *, evenness: float = 0.5) -> ClassAxes:
+def evened(within: Float[Tensor, "features features"], share: float) -> Float[Tensor, "features features"]:
+    """W with a share of it the same in all directions: classes of training say little of some that matter for others.
+
+    Args:
+        within: W.
+        share: in [0, 1].
+    """
+    even = within.diagonal().mean() * torch.eye(len(within), dtype=within.dtype, device=within.device)
+    return (1 - share) * within + share * even
+
+
+def class_axes(statistics: ClassStatistics) -> ClassAxes:
     """The axes of statistics, in 64 bits: what distances are differences of may be thousands of times as large.
 
     Args:
         statistics: of any scale.
-        evenness: share of a W that is the same in all directions, in (0, 1]: few examples, and classes that training
-            has seen, know W in some directions better than in others.
 
     Raises:
-        ValueError: if the features do not vary within classes.
+        ValueError: if the features do not vary within classes, in all directions or in one.
     """
     centre, within, between = (part.double() for part in statistics)
-    level = within.diagonal().mean()
-    if not level > 0:
+    root, failed = torch.linalg.cholesky_ex(within)
+    if failed:
         raise InputError("got features that do not vary within classes; give statistics of examples that differ")
-    even = level * torch.eye(len(within), dtype=torch.float64, device=within.device)
-    inverse = torch.linalg.inv(torch.linalg.cholesky((1 - evenness) * within + evenness * even))
+    inverse = torch.linalg.inv(root)
     spread, directions = torch.linalg.eigh(inverse @ between @ inverse.mT)
     axes = inverse.mT @ directions
     return ClassAxes(centre, axes, spread.clamp_min(_LEAST_SPREAD))
@@ -180,9 +194,21 @@ def class_forms(classes: Posterior) -> ClassForms:
     return ClassForms(precision, weighted, (classes.location * weighted).sum(-1), classes.variance.log().sum(-1))
 
 
-def distances(queries: Float[Tensor, "queries axes"], classes: ClassForms) -> ClassDistances:
-    """How far queries are from classes, each by itself."""
-    squared = torch.addmm(classes.squares, queries.square(), classes.precision.mT)
-    squared = squared.addmm_(queries, classes.weighted.mT, alpha=-2)
-    likelihood = (squared + classes.volume).mul_(-0.5)
-    return ClassDistances(squared.clamp_min_(0).div_(queries.shape[-1]), likelihood)
+def distances(
+    queries: Float[Tensor, "queries axes"], classes: ClassForms, *, freedom: float = math.inf
+) -> ClassDistances:
+    """How far queries are from classes, each by itself.
+
+    Args:
+        queries: on the axes.
+        classes: their forms.
+        freedom: degrees of freedom of Student's t distribution of the next example; it is Gaussian if infinite.
+    """
+    asked, size = queries.numpy(), queries.shape[-1]
+    precision, weighted, squares, volume = (part.numpy() for part in classes)
+    squared = asked * asked @ precision.T
+    squared -= 2 * asked @ weighted.T
+    squared += squares
+    np.maximum(squared, 0, out=squared)
+    likelihood = squared if math.isinf(freedom) else (freedom + size) * np.log1p(squared / freedom)
+    return ClassDistances(torch.from_numpy(squared / size), torch.from_numpy(-0.5 * (likelihood + volume)))

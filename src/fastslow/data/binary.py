@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float32, Shaped
 
 #: Ink this bright, in [0, 1], needs no change: the palest of Omniglot's drawings has 160 of 255.
 BRIGHT_INK = 0.6
-_TINY = np.finfo(np.float32).tiny
 
 
 def clean_binary(
@@ -25,16 +24,14 @@ def clean_binary(
         images: of bytes, with ink from 0.6 x 255 on, or of booleans or floats, with ink from 0.6 to 1.
 
     Returns:
-        The images with their brightest pixel at 1, and which are so.
+        1 where an image is brightest, else 0, and which images are so.
     """
     flat, full = images.reshape(len(images), -1), 255 if images.dtype == np.uint8 else 1
-    lit = flat.astype(np.float32)
-    most = lit.max(1, initial=_TINY, keepdims=True)
+    most = flat.max(1, keepdims=True)
+    ink = flat == most
+    lit = ink.astype(np.float32)
     counted, half = _places(*images.shape[1:])
-    binary: Bool[np.ndarray, " images"]
-    with np.errstate(all="ignore"):  # what is negative, or no number, is not binary either
-        lit /= most
-        binary = (lit * lit == lit).all(1) & (lit @ counted < half).all(1)
+    binary: Bool[np.ndarray, " images"] = ((flat != 0) == ink).all(1) & (lit @ counted < half).all(1)
     binary &= (most[:, 0] >= BRIGHT_INK * full) & (most[:, 0] <= full) & not_rounded(images)
     return lit.reshape(images.shape), binary
 

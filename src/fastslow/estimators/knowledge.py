@@ -13,13 +13,23 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from fastslow.core.gaussian import ClassAxes, ClassForms, ClassStatistics, class_axes, class_forms, posterior
+from fastslow.core.gaussian import (
+    ClassAxes,
+    ClassForms,
+    ClassStatistics,
+    class_axes,
+    class_forms,
+    evened,
+    posterior,
+)
 from fastslow.estimators.examples import Examples, weighted_sums
 
 #: Rows at which axes are first made of the stream, with statistics to start from and without; then a quarter more.
 _FIRST_WITH, _FIRST_WITHOUT, _MORE = 64, 2, 1.25
-#: Examples that statistics to start from count for, per feature; and classes that their centre counts for.
-_BELIEF, _CENTRE_BELIEF = 2, 10
+#: Examples that what there is to start from counts for, per feature; and classes that its centre counts for.
+_BELIEF, _CENTRE_BELIEF = 4, 10
+#: Share of W that is made the same in all directions: of what there is to start from, and of all in the end.
+_EVEN_PRIOR, _EVEN = 0.5, 0.05
 #: Without statistics to start from, and without two examples of a class: variance within classes over that between.
 _WITHIN = 0.1
 
@@ -40,6 +50,7 @@ class Knowledge:
         self._stage = -1
         self._axes: ClassAxes | None = None
         self._forms: ClassForms | None = None
+        self._changed: set[int] = set()  # classes whose forms are of before
 
     @property
     def num_classes(self) -> int:
@@ -55,7 +66,7 @@ class Knowledge:
             self._forms = None
         self.sums.index_add_(0, classes, features.double())
         self.counts.index_add_(0, classes, torch.ones_like(classes, dtype=torch.float64))
-        self._look_again(classes if len(classes) == 1 else torch.unique(classes))
+        self._changed.update(classes.tolist())
 
     def recount(self, changed: Int64[Tensor, " changed"]) -> None:
         """Counts the rows of some classes anew, which are other ones now."""
@@ -65,12 +76,6 @@ class Knowledge:
         sums, counts = weighted_sums(self.examples, self.num_classes, rows)
         self.sums[changed], self.counts[changed] = sums[changed], counts[changed]
         self._axes = self._forms = None  # of other rows
-
-    def _look_again(self, changed: Int64[Tensor, " changed"]) -> None:
-        """What is known of some classes has changed."""
-        if self._forms is not None and self._stage == self._wanted_stage():
-            for known, new in zip(self._forms, self._of(changed.tolist()), strict=True):
-                known[changed] = new
 
     @property
     def axes(self) -> ClassAxes:
@@ -85,6 +90,11 @@ class Knowledge:
         """What is known of each class, on `axes`; one without examples is infinitely far."""
         if self._stage != self._wanted_stage() or self._forms is None:
             self._forms = self._of(range(self.num_classes))
+        elif self._changed:
+            changed = sorted(self._changed)
+            for known, new in zip(self._forms, self._of(changed), strict=True):
+                known[changed] = new
+        self._changed.clear()
         return self._forms
 
     def _of(self, classes: Sequence[int]) -> ClassForms:
@@ -145,13 +155,13 @@ def _statistics(
     belief = _BELIEF * size
     if prior is not None:
         centre, within, between = (part.double() for part in prior)
-        seen = (belief * within + scatter) / (belief + freedom)
+        seen = (belief * evened(within, _EVEN_PRIOR) + scatter) / (belief + freedom)
         centre = (_CENTRE_BELIEF * centre + means.sum(0)) / (_CENTRE_BELIEF + len(means))
-        return ClassStatistics(centre, seen, between * (seen.trace() / within.trace()))
+        return ClassStatistics(centre, evened(seen, _EVEN), between * (seen.trace() / within.trace()))
     even = torch.eye(size, dtype=torch.float64)
     centre = means.mean(0) if len(means) else scatter.new_zeros(size)
     apart = float(means.var(0, correction=0).mean()) if len(means) > 1 else 0.0
     level = float(scatter.trace()) / size / freedom if freedom else 0.0
     level = level or _WITHIN * apart or 1.0
     seen = (belief * level * even + scatter) / (belief + freedom)
-    return ClassStatistics(centre, seen, max(apart, level) * even)
+    return ClassStatistics(centre, evened(seen, _EVEN), max(apart, level) * even)

@@ -23,6 +23,8 @@ from fastslow.estimators.labels import LabelNumbers
 
 #: Examples are learned in parts of this share of all that can be kept, so that a large batch needs no more room.
 _PART = 0.1
+#: Degrees of freedom of the next example's distribution, see `distances`.
+_FREEDOM = 10.0
 #: Directions are found in a matrix of features by features: of 4096 it takes 130 MB, and a minute.
 _MOST_FEATURES = 4096
 
@@ -119,14 +121,14 @@ class StreamMemory:
 
     def look(self, features: Float[Tensor, "queries features"]) -> ClassDistances:
         """What is known of queries; a class without examples is infinitely far."""
-        return distances(self._knowledge.axes.of(features), self._knowledge.classes)
+        return distances(self._knowledge.axes.of(features), self._knowledge.classes, freedom=_FREEDOM)
 
     def weigh(self, features: Float[Tensor, "queries features"]) -> Float[Tensor, "queries rows"]:
         """Log likelihood of each kept example, as if it were a class by itself."""
         axes, rows = self._knowledge.axes, self.examples
         counts = rows.counts.float()
         alone = class_forms(posterior(axes.of(rows.features) * counts.unsqueeze(1), counts, axes.spread))
-        return distances(axes.of(features), alone).likelihood
+        return distances(axes.of(features), alone, freedom=_FREEDOM).likelihood
 
     def forget(self, label: Hashable) -> None:
         """Forgets a class and all its examples."""
