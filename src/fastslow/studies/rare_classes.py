@@ -22,7 +22,8 @@ from fastslow.protocol.result import Cell, Interval, Provenance, Result
 from fastslow.report.figures.exposures import Exposures
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
-from fastslow.studies.rare_learners import LEARNERS, Learner, Setting
+from fastslow.studies.rare_gradients import course_of, numbers_of
+from fastslow.studies.rare_learners import LEARNERS, Learner, Online, Setting
 from fastslow.studies.shipped import MODEL, budget_of, shipped_model, shipped_prior
 
 #: Images of a batch.
@@ -103,7 +104,10 @@ class RareClassesStudy:
         began = time.monotonic()
         data, facts = stream_data(cell.data)
         setting = Setting(shipped_model().method.encoder, shipped_prior(), data.num_classes, cell.seed)
-        numbers = dict(watched(LEARNERS[cell.method](setting), data, PLANS[budget], cell.seed))
+        learner = LEARNERS[cell.method](setting)
+        numbers = dict(watched(learner, data, PLANS[budget], cell.seed))
+        if isinstance(learner, Online):
+            numbers |= numbers_of(learner.course, every=PLANS[budget].every)
         words = f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}"
         words += f" --methods {cell.method} --seeds {cell.seed + 1}"
         provenance = Provenance(
@@ -132,7 +136,11 @@ class RareClassesStudy:
         )
         curves = {name: [_mean(found, n) for n in _moments(last)] for name, found in rows.items()}
         figure = Exposures("Rare classes, right after each of their batches and right before the next", curves)
-        return Page("Rare classes in a stream (Sec. 5.1)", [Table(title, ["learner", *columns], lines)], [figure])
+        tables, figures = [Table(title, ["learner", *columns], lines)], [figure]
+        gradients = course_of(results, every=_every(results), exposures=last)
+        return Page(
+            "Rare classes in a stream (Sec. 5.1)", tables, figures if gradients is None else [*figures, gradients]
+        )
 
 
 def number(kind: str, exposure: int, *, later: bool = False) -> str:
@@ -197,6 +205,11 @@ def _last_of_each(images: ClassImages) -> Tensor:
         places = torch.nonzero(images.labels == label).flatten()
         tested[places[-max(1, len(places) // _TESTED) :]] = True
     return tested
+
+
+def _every(results: Sequence[Result]) -> int:
+    """Batches from one of rare classes to the next, of the last result."""
+    return int(str(results[-1].cell.options["task"]).partition(" ")[0])
 
 
 def _moments(exposures: int) -> list[str]:

@@ -19,6 +19,7 @@ from fastslow.estimators.stream_memory import Limits, StreamMemory
 from fastslow.methods.config import CONTROLLERS
 from fastslow.methods.controls import predictor_of
 from fastslow.methods.surprise import SurpriseMemory
+from fastslow.studies.rare_gradients import Gradients
 from fastslow.training.online import OnlineLearner
 
 #: Examples that a learner may keep; those of the replay buffer.
@@ -170,6 +171,8 @@ class Softmax:
 class Online:
     """The paper's memory network in its online regime: a batch is a window; memory lives as long.
 
+    `course` has what each batch did to its output controller.
+
     Args:
         setting: see `Setting`.
         fast: whether its controllers learn fast as well.
@@ -197,10 +200,12 @@ class Online:
             network=self.network, predictors=predictors, fast_controllers=CONTROLLERS if fast else (),
             optimiser=torch.optim.Adam(self.network.parameters(), lr=rate), **options,
         )  # fmt: skip
+        self.course: list[Gradients] = []
 
     def learn(self, features: Tensor, labels: Tensor) -> None:
         """See `Learner`."""
-        self.learner.step(features.view(_WINDOW, -1, features.shape[1]), labels.view(_WINDOW, -1))
+        report, _ = self.learner.step(features.view(_WINDOW, -1, features.shape[1]), labels.view(_WINDOW, -1))
+        self.course.append(Gradients.of(report))
 
     @torch.no_grad()
     def answer(self, features: Tensor) -> Tensor:
