@@ -79,14 +79,13 @@ class ClassForms(NamedTuple):
     """What distances from classes are computed of: so that what depends on the classes alone is made once.
 
     Attributes:
-        precision: one over the variance, shape (classes, axes).
-        weighted: location times precision, likewise.
-        squares: sum over the axes of location squared times precision, shape (classes,).
-        volume: sum of the logarithms of the variance, likewise.
+        factors: of a query's squares and of the query itself: one over the variance, and minus twice the location over
+            the variance, shape (classes, 2 axes).
+        squares: sum over the axes of location squared over variance, shape (classes,).
+        volume: minus half the sum of the logarithms of the variance, likewise.
     """
 
-    precision: Float[Tensor, "classes axes"]
-    weighted: Float[Tensor, "classes axes"]
+    factors: Float[Tensor, "classes factors"]
     squares: Float[Tensor, " classes"]
     volume: Float[Tensor, " classes"]
 
@@ -191,7 +190,8 @@ def class_forms(classes: Posterior) -> ClassForms:
     """The forms of classes, for `distances`."""
     precision = classes.variance.reciprocal()
     weighted = classes.location * precision
-    return ClassForms(precision, weighted, (classes.location * weighted).sum(-1), classes.variance.log().sum(-1))
+    factors = torch.cat([precision, -2 * weighted], -1)
+    return ClassForms(factors, (classes.location * weighted).sum(-1), -0.5 * classes.variance.log().sum(-1))
 
 
 def distances(
@@ -205,10 +205,14 @@ def distances(
         freedom: degrees of freedom of Student's t distribution of the next example; it is Gaussian if infinite.
     """
     asked, size = queries.numpy(), queries.shape[-1]
-    precision, weighted, squares, volume = (part.numpy() for part in classes)
-    squared = asked * asked @ precision.T
-    squared -= 2 * asked @ weighted.T
-    squared += squares
+    squared = np.concatenate([asked * asked, asked], -1) @ classes.factors.numpy().T
+    squared += classes.squares.numpy()
     np.maximum(squared, 0, out=squared)
-    likelihood = squared if math.isinf(freedom) else (freedom + size) * np.log1p(squared / freedom)
-    return ClassDistances(torch.from_numpy(squared / size), torch.from_numpy(-0.5 * (likelihood + volume)))
+    if math.isinf(freedom):
+        likelihood = squared * -0.5
+    else:
+        likelihood = np.log1p(squared / freedom)
+        likelihood *= -0.5 * (freedom + size)
+    likelihood += classes.volume.numpy()
+    squared /= size
+    return ClassDistances(torch.from_numpy(squared), torch.from_numpy(likelihood))

@@ -31,14 +31,18 @@ def clean_binary(
     ink = flat == most
     lit = ink.astype(np.float32)
     counted, half = _places(*images.shape[1:])
-    binary: Bool[np.ndarray, " images"] = ((flat != 0) == ink).all(1) & (lit @ counted < half).all(1)
-    binary &= (most[:, 0] >= BRIGHT_INK * full) & (most[:, 0] <= full) & not_rounded(images)
+    two_valued = (flat != 0) == ink
+    fits = lit @ counted < half
+    fits &= (most >= BRIGHT_INK * full) & (most <= full)
+    binary: Bool[np.ndarray, " images"] = fits.all(1) & not_rounded(images)
+    if not two_valued.all():  # of all at once, which is quicker than of each
+        binary &= two_valued.all(1)
     return lit.reshape(images.shape), binary
 
 
 def not_rounded(images: Shaped[np.ndarray, "images height width"]) -> Bool[np.ndarray, " *images"]:
     """Which images are from 0 to 1 before 32 bits round them to it, or to 0; bytes and what 32 bits hold are."""
-    if np.can_cast(images.dtype, np.float32):
+    if images.dtype == np.uint8 or np.can_cast(images.dtype, np.float32):
         return np.array(True)
     inside: Bool[np.ndarray, " images"]
     inside = (images.min((1, 2), initial=0) >= 0) & (images.max((1, 2), initial=0) <= 1)
@@ -52,7 +56,7 @@ def smooth(ink: Shaped[np.ndarray, "images height width"]) -> Float32[np.ndarray
         ink: 1 where there is ink, else 0.
     """
     smoothed: Float32[np.ndarray, "images height width"] = _neighbours(ink.shape[1]) @ ink @ _neighbours(ink.shape[2])
-    smoothed /= smoothed.max((1, 2), keepdims=True)
+    smoothed /= smoothed.reshape(len(ink), ink.shape[1] * ink.shape[2]).max(1)[:, None, None]
     return smoothed
 
 

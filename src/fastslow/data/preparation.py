@@ -109,6 +109,8 @@ def prepare_stack(
         prepared, ready = _side_by_side(images, ink)
     else:
         prepared, ready = np.empty((len(images), size, size), np.float32), np.zeros(len(images), bool)
+    if ready.all():
+        return prepared
     for index in np.flatnonzero(~ready):
         prepared[index] = prepare(images[index], size=size, ink=ink, crop=crop, name=f"images[{index}]")
     return prepared

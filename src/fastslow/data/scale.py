@@ -54,7 +54,9 @@ def as_pixels(value: object, name: str) -> NDArray[Any]:
         raise InputError(f"{name} cannot be made an array ({shown_reason(error)}); give images of one size") from error
     if array.dtype.kind not in "buif":
         raise InputError(f"got {name}={shown(value)}; an array of real numbers was expected")
-    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+    if array.dtype.isnative and array.flags.c_contiguous:
+        return array
+    return array.astype(array.dtype.newbyteorder("="), order="C")
 
 
 def _full(pixels: Pixels, most: float) -> int | None:

@@ -69,12 +69,7 @@ class Answers:
             X: examples.
             unknown: what to answer where `novelty` is above 1; None answers with a class in any case.
         """
-        look, names = self._look(X), self._labels()
-        answers = [names[best] for best in look.likelihood.argmax(1).tolist()]
-        if unknown is not None:
-            new = ~(self._novelty(look) <= 1)
-            answers = [unknown if far else answer for far, answer in zip(new.tolist(), answers, strict=True)]
-        return as_array(answers)
+        return as_array(self._answers(X, unknown))
 
     def novelty(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Distance of each example from the nearest class over the threshold: above 1 it is of none of them."""
@@ -101,8 +96,7 @@ class Answers:
 
     def predict_one(self, x: Any, unknown: Hashable | None = None) -> Hashable:  # noqa: ANN401
         """As `predict`, of one example without its first axis."""
-        answer: Hashable = self.predict(as_one(x), unknown)[0]
-        return answer.item() if isinstance(answer, np.generic) else answer
+        return self._answers(as_one(x), unknown)[0]
 
     def predict_proba_one(self, x: Any) -> dict[Hashable, float]:  # noqa: ANN401
         """As `predict_proba`, of one example, by label."""
@@ -110,12 +104,21 @@ class Answers:
         shares = self.predict_proba(as_one(x))[0]
         return {names[place]: float(share) for place, share in zip(in_order(names), shares, strict=True)}
 
+    def _answers(self, X: Any, unknown: Hashable | None) -> list[Hashable]:  # noqa: ANN401
+        look = self._look(X)
+        names = list(self.memory_.labels)
+        answers = [names[best] for best in look.likelihood.numpy().argmax(1).tolist()]
+        if unknown is None:
+            return answers
+        new = ~(self._novelty(look) <= 1)
+        return [unknown if far else answer for far, answer in zip(new.tolist(), answers, strict=True)]
+
     def _novelty(self, look: ClassDistances) -> np.ndarray:
         far: np.ndarray = (look.far.amin(1).sqrt() / checked_threshold(self.novelty_threshold)).numpy()
         return far
 
     def _look(self, X: Any) -> ClassDistances:  # noqa: ANN401
-        self._labels()
+        self._refuse_unlearned()
         return self.memory_.look(self._made(X))
 
     def _made(self, X: Any) -> torch.Tensor:  # noqa: ANN401
@@ -135,9 +138,12 @@ class Answers:
 
     def _encoder(self) -> Features:
         """What makes features: read or looked at once, and again where the model is another."""
-        asked = (self.model, self.ink, self.crop)
-        if self._features is None or any(a is not b for a, b in zip(self._features[0], asked, strict=True)):
-            self._features = (asked, features_of(self.model, ink=self.ink, crop=self.crop))
+        model, ink, crop = self.model, self.ink, self.crop
+        if self._features is not None:
+            asked, made = self._features
+            if asked[0] is model and asked[1] is ink and asked[2] is crop:
+                return made
+        self._features = ((model, ink, crop), features_of(model, ink=ink, crop=crop))
         return self._features[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -145,9 +151,12 @@ class Answers:
 
     def _labels(self) -> list[Hashable]:
         """Labels by number; refuses a learner that knows none."""
+        self._refuse_unlearned()
+        return list(self.memory_.labels)
+
+    def _refuse_unlearned(self) -> None:
         if not len(self._known().examples):
             raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
-        return list(self.memory_.labels)
 
     def _known(self) -> StreamMemory:
         """What has been learned; refuses a learner that has not learned anything."""

@@ -6,6 +6,7 @@ as if it had never been seen, while none has been merged.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -50,6 +51,7 @@ class Knowledge:
         self._stage = -1
         self._axes: ClassAxes | None = None
         self._forms: ClassForms | None = None
+        self._ready: tuple[ClassAxes, ClassForms] | None = None
         self._changed: set[int] = set()  # classes whose forms are of before
 
     @property
@@ -67,6 +69,7 @@ class Knowledge:
         self.sums.index_add_(0, classes, features.double())
         self.counts.index_add_(0, classes, torch.ones_like(classes, dtype=torch.float64))
         self._changed.update(classes.tolist())
+        self._ready = None
 
     def recount(self, changed: Int64[Tensor, " changed"]) -> None:
         """Counts the rows of some classes anew, which are other ones now."""
@@ -75,7 +78,13 @@ class Knowledge:
         rows = torch.isin(self.examples.classes, changed)
         sums, counts = weighted_sums(self.examples, self.num_classes, rows)
         self.sums[changed], self.counts[changed] = sums[changed], counts[changed]
-        self._axes = self._forms = None  # of other rows
+        self._axes = self._forms = self._ready = None  # of other rows
+
+    def ready(self) -> tuple[ClassAxes, ClassForms]:
+        """`axes` and `classes`, looked for once after each change."""
+        if self._ready is None:
+            self._ready = self.axes, self.classes
+        return self._ready
 
     @property
     def axes(self) -> ClassAxes:
@@ -107,10 +116,16 @@ class Knowledge:
         return forms._replace(squares=forms.squares.masked_fill(counts == 0, torch.inf))
 
     def _wanted_stage(self) -> int:
-        rows, first = len(self.examples), _FIRST_WITHOUT if self.prior is None else _FIRST_WITH
-        if not self.slow or rows < first:
-            return 0 if self.prior is not None else min(rows, first)
-        return math.ceil(first * _MORE ** math.floor(math.log(rows / first, _MORE) + 1e-9))
+        return _stage(len(self.examples), with_prior=self.prior is not None, slow=self.slow)
+
+
+@functools.lru_cache(maxsize=16)
+def _stage(rows: int, *, with_prior: bool, slow: bool) -> int:
+    """How many of so many rows the axes are made of."""
+    first = _FIRST_WITH if with_prior else _FIRST_WITHOUT
+    if not slow or rows < first:
+        return 0 if with_prior else min(rows, first)
+    return math.ceil(first * _MORE ** math.floor(math.log(rows / first, _MORE) + 1e-9))
 
 
 def stream_axes(

@@ -121,7 +121,8 @@ class StreamMemory:
 
     def look(self, features: Float[Tensor, "queries features"]) -> ClassDistances:
         """What is known of queries; a class without examples is infinitely far."""
-        return distances(self._knowledge.axes.of(features), self._knowledge.classes, freedom=_FREEDOM)
+        axes, classes = self._knowledge.ready()
+        return distances(axes.of(features), classes, freedom=_FREEDOM)
 
     def weigh(self, features: Float[Tensor, "queries features"]) -> Float[Tensor, "queries rows"]:
         """Log likelihood of each kept example, as if it were a class by itself."""
