@@ -21,29 +21,7 @@ from fastslow.errors import InputError
 from fastslow.estimators.answers import NotFittedError
 from fastslow.estimators.features import features_of
 from fastslow.methods.files import PRETRAINED_FOLDER
-
-
-def clouds(classes=4, each=6, features=5, apart=6.0, seed=0):
-    """Vectors around means that are far apart, in no order, with labels "c0", "c1", ..."""
-    generator = np.random.default_rng(seed)
-    numbers = generator.permutation(np.repeat(np.arange(classes), each))
-    means = apart * generator.normal(size=(classes, features))
-    vectors = means[numbers] + generator.normal(size=(len(numbers), features))
-    return vectors.astype(np.float32), [f"c{n}" for n in numbers]
-
-
-def taught(vectors, labels, **options):
-    learner = FastSlowClassifier(None, **options)
-    for vector, label in zip(vectors, labels, strict=True):
-        learner.learn_one(vector, label)
-    return learner
-
-
-def all_that_is_known(learner, queries):
-    """Everything that answers follow from, exactly, by label."""
-    order = np.argsort([str(label) for label in learner.memory_.labels])
-    look = learner.memory_.look(torch.from_numpy(queries))
-    return [part.numpy()[:, order].tobytes() for part in look] + [learner.classes_.tolist()]
+from stream_sample import all_that_is_known, clouds, taught
 
 
 def test_the_examples_in_the_documentation_work():
@@ -585,7 +563,7 @@ def test_merging_leaves_the_spread_that_is_learned_as_it_was():
 def test_directions_that_are_given_do_not_change_with_the_stream():
     vectors, labels = clouds(classes=3, each=40)
     learner = FastSlowClassifier(None, slow=False, max_examples=20).partial_fit(vectors[:10], labels[:10])
-    before = learner.memory_._knowledge.axes.axes.clone()
+    before = learner.memory_.knowledge.axes.axes.clone()
     learner.partial_fit(vectors, labels)
-    known = learner.memory_._knowledge.axes.axes
+    known = learner.memory_.knowledge.axes.axes
     assert torch.allclose(known / known.norm(), before / before.norm(), atol=1e-6)

@@ -208,11 +208,31 @@ def distances(
     squared = np.concatenate([asked * asked, asked], -1) @ classes.factors.numpy().T
     squared += classes.squares.numpy()
     np.maximum(squared, 0, out=squared)
-    if math.isinf(freedom):
-        likelihood = squared * -0.5
-    else:
-        likelihood = np.log1p(squared / freedom)
-        likelihood *= -0.5 * (freedom + size)
+    likelihood = _log_density(squared, size, freedom)
     likelihood += classes.volume.numpy()
     squared /= size
     return ClassDistances(torch.from_numpy(squared), torch.from_numpy(likelihood))
+
+
+def own_likelihood(
+    examples: Float[Tensor, "examples axes"], classes: Posterior, *, freedom: float = math.inf
+) -> Float[Tensor, " examples"]:
+    """Log likelihood of each example in a class of its own, as by `distances`.
+
+    Args:
+        examples: on the axes.
+        classes: what is known of the class of each, a row an example.
+        freedom: see `distances`.
+    """
+    squared = ((examples - classes.location).square() / classes.variance).sum(-1)
+    density = torch.from_numpy(_log_density(squared.numpy(), examples.shape[-1], freedom))
+    return density - 0.5 * classes.variance.log().sum(-1)
+
+
+def _log_density(squared: np.ndarray, size: int, freedom: float) -> np.ndarray:
+    """Of squared distances in units of the variance on so many axes, but for a constant and the volume."""
+    if math.isinf(freedom):
+        return squared * -0.5
+    density: np.ndarray = np.log1p(squared / freedom)
+    density *= -0.5 * (freedom + size)
+    return density

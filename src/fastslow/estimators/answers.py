@@ -84,7 +84,8 @@ class Answers:
         """
         names, kept = self._labels(), self.memory_.examples
         refuse_unless_whole("top", top, 1)
-        weights = (self.memory_.weigh(self._made(X)) / TEMPERATURE).softmax(1)
+        weights = (self.memory_.weigh(self._made(X)) / TEMPERATURE).softmax(1) * self.memory_.knowledge.shares()
+        weights = weights / weights.sum(1, keepdim=True)
         found = weights.topk(min(top, len(kept)), dim=1)
         return [
             [
@@ -105,8 +106,7 @@ class Answers:
         return {names[place]: float(share) for place, share in zip(in_order(names), shares, strict=True)}
 
     def _answers(self, X: Any, unknown: Hashable | None) -> list[Hashable]:  # noqa: ANN401
-        look = self._look(X)
-        names = list(self.memory_.labels)
+        look, names = self._look(X), self._labels()
         answers = [names[best] for best in look.likelihood.numpy().argmax(1).tolist()]
         if unknown is None:
             return answers
@@ -118,7 +118,7 @@ class Answers:
         return far
 
     def _look(self, X: Any) -> ClassDistances:  # noqa: ANN401
-        self._refuse_unlearned()
+        self._labels()
         return self.memory_.look(self._made(X))
 
     def _made(self, X: Any) -> torch.Tensor:  # noqa: ANN401
@@ -151,12 +151,9 @@ class Answers:
 
     def _labels(self) -> list[Hashable]:
         """Labels by number; refuses a learner that knows none."""
-        self._refuse_unlearned()
-        return list(self.memory_.labels)
-
-    def _refuse_unlearned(self) -> None:
         if not len(self._known().examples):
             raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
+        return list(self.memory_.labels)
 
     def _known(self) -> StreamMemory:
         """What has been learned; refuses a learner that has not learned anything."""

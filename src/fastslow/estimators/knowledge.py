@@ -23,8 +23,11 @@ from fastslow.core.gaussian import (
     evened,
     posterior,
 )
+from fastslow.estimators.doubt import believed, sums_of
 from fastslow.estimators.examples import Examples, weighted_sums
 
+#: Degrees of freedom of the next example's distribution, see `distances`.
+FREEDOM = 10.0
 #: Rows at which axes are first made of the stream, with statistics to start from and without; then a quarter more.
 _FIRST_WITH, _FIRST_WITHOUT, _MORE = 64, 2, 1.25
 #: Examples that what there is to start from counts for, per feature; and classes that its centre counts for.
@@ -43,10 +46,13 @@ class Knowledge:
         num_classes: of them.
         prior: how features of classes spread in the encoder's training, or None.
         slow: whether the axes are learned from the stream as well.
+        doubt: whether examples count the less, the less the others agree with their labels.
     """
 
-    def __init__(self, examples: Examples, num_classes: int, prior: ClassStatistics | None, *, slow: bool) -> None:
-        self.examples, self.prior, self.slow = examples, prior, slow
+    def __init__(
+        self, examples: Examples, num_classes: int, prior: ClassStatistics | None, *, slow: bool, doubt: bool = False
+    ) -> None:
+        self.examples, self.prior, self.slow, self.doubt = examples, prior, slow, doubt
         self.sums, self.counts = weighted_sums(examples, num_classes)
         self._stage = -1
         self._axes: ClassAxes | None = None
@@ -97,8 +103,8 @@ class Knowledge:
     @property
     def classes(self) -> ClassForms:
         """What is known of each class, on `axes`; one without examples is infinitely far."""
-        if self._stage != self._wanted_stage() or self._forms is None:
-            self._forms = self._of(range(self.num_classes))
+        if self._stage != self._wanted_stage() or self._forms is None or (self.doubt and self._changed):
+            self._forms = self._doubted() if self.doubt else self._of(range(self.num_classes))
         elif self._changed:
             changed = sorted(self._changed)
             for known, new in zip(self._forms, self._of(changed), strict=True):
@@ -112,11 +118,28 @@ class Knowledge:
         rows = [(self.sums[number] - self.counts[number] * centre) @ axes for number in classes]
         sums = torch.stack(rows) if rows else self.sums.new_zeros(0, axes.shape[1])
         counts = self.counts[torch.tensor(classes, dtype=torch.int64)]
-        forms = class_forms(posterior(sums, counts, spread))
-        return forms._replace(squares=forms.squares.masked_fill(counts == 0, torch.inf))
+        return _forms(sums, counts, spread)
+
+    def _doubted(self) -> ClassForms:
+        """Forms of all classes, of examples as far as they are believed."""
+        rows, weights = self.axes.of(self.examples.features), self.shares() * self.examples.counts
+        return _forms(*sums_of(rows, self.examples.classes, weights, self.num_classes), self.axes.spread)
+
+    def shares(self) -> Float64[Tensor, " rows"]:
+        """How far each row is believed, in [0, 1]."""
+        kept, counts = self.examples, self.examples.counts.double()
+        if not self.doubt:
+            return torch.ones_like(counts)
+        rows, spread = self.axes.of(kept.features), self.axes.spread
+        return believed(rows, kept.classes, counts, spread, num_classes=self.num_classes, freedom=FREEDOM)
 
     def _wanted_stage(self) -> int:
         return _stage(len(self.examples), with_prior=self.prior is not None, slow=self.slow)
+
+
+def _forms(sums: Float64[Tensor, "classes axes"], counts: Float64[Tensor, " classes"], spread: Tensor) -> ClassForms:
+    forms = class_forms(posterior(sums, counts, spread))
+    return forms._replace(squares=forms.squares.masked_fill(counts == 0, torch.inf))
 
 
 @functools.lru_cache(maxsize=16)

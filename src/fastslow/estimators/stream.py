@@ -30,11 +30,13 @@ class KeptExample(NamedTuple):
         example: its id, by which it can be forgotten.
         label: of its class.
         examples: of how many it is the mean; more than 1 where some have been merged.
+        belief: how far its label is believed, in [0, 1], see `doubt_labels`; 1 without it.
     """
 
     example: int
     label: Hashable
     examples: int
+    belief: float = 1.0
 
 
 class FastSlowClassifier(Answers, Conventions):
@@ -65,8 +67,9 @@ class FastSlowClassifier(Answers, Conventions):
             chosen on validation classes of Omniglot. Vectors, and features of a model of one's own, have a spread only
             once a class has two examples.
         slow: whether the directions in which classes differ are learned from the stream.
-        ink: of drawings, see `FewShotClassifier`.
-        crop: likewise.
+        doubt_labels: whether an example counts the less, the less the others agree with its label: for labels of which
+            some are wrong. All examples are then looked at again after each change.
+        ink, crop: of drawings, see `FewShotClassifier`.
 
     Attributes:
         memory_: all that has been learned, a `StreamMemory`; there from the first example on.
@@ -81,12 +84,14 @@ class FastSlowClassifier(Answers, Conventions):
         eviction: Eviction = "merge",
         novelty_threshold: float | None = None,
         slow: bool = True,
+        doubt_labels: bool = False,
         ink: Ink = "auto",
         crop: bool = False,
     ) -> None:
         # As scikit-learn has it: kept as they are, and looked at when something is learned.
         self.model, self.max_examples, self.per_class, self.eviction = model, max_examples, per_class, eviction
         self.novelty_threshold, self.slow, self.ink, self.crop = novelty_threshold, slow, ink, crop
+        self.doubt_labels = doubt_labels
 
     @property
     def classes_(self) -> np.ndarray:
@@ -98,8 +103,9 @@ class FastSlowClassifier(Answers, Conventions):
     def examples_(self) -> list[KeptExample]:
         """What is kept, in the order in which it came."""
         names, kept = list(self._known().labels), self.memory_.examples
-        columns = (kept.ids.tolist(), kept.classes.tolist(), kept.counts.tolist())
-        return [KeptExample(example, names[number], many) for example, number, many in zip(*columns, strict=True)]
+        parts = (kept.ids, kept.classes, kept.counts, self.memory_.knowledge.shares())
+        rows = zip(*(part.tolist() for part in parts), strict=True)
+        return [KeptExample(example, names[number], many, belief) for example, number, many, belief in rows]
 
     @property
     def memory_bytes_(self) -> int:
@@ -205,7 +211,10 @@ class FastSlowClassifier(Answers, Conventions):
     def _new_memory(self, num_features: int) -> StreamMemory:
         """An empty memory, as the arguments have it."""
         encoder, limits = self._encoder(), checked_limits(self.max_examples, self.per_class, self.eviction)
-        return StreamMemory(num_features, encoder.prior, limits, slow=bool(self.slow), source=encoder.sha256)
+        return StreamMemory(
+            num_features, encoder.prior, limits, slow=bool(self.slow), doubt=bool(self.doubt_labels),
+            source=encoder.sha256,
+        )  # fmt: skip
 
     def _teach(
         self,

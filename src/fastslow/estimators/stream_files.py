@@ -42,7 +42,7 @@ def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
             f"got {size} bytes to save; a file of at most {_MAX_BYTES} can be read back: keep fewer examples"
         )
     # What the memory is held to; arguments set since count from the next fit on.
-    parameters = learner.get_params() | memory.limits._asdict() | {"slow": memory.slow}
+    parameters = learner.get_params() | memory.limits._asdict() | {"slow": memory.slow, "doubt_labels": memory.doubt}
     own = parameters["model"] is not None and not isinstance(parameters["model"], str | Path)
     parameters["model"] = None if own or parameters["model"] is None else str(parameters["model"])
     header = {

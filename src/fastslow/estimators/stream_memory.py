@@ -18,13 +18,11 @@ from fastslow.data.checks import refuse_unless_whole
 from fastslow.errors import InputError, refuse_unknown, shown
 from fastslow.estimators.eviction import EVICTIONS, Eviction, limit, make_room
 from fastslow.estimators.examples import Examples
-from fastslow.estimators.knowledge import Knowledge
+from fastslow.estimators.knowledge import FREEDOM, Knowledge
 from fastslow.estimators.labels import LabelNumbers
 
 #: Examples are learned in parts of this share of all that can be kept, so that a large batch needs no more room.
 _PART = 0.1
-#: Degrees of freedom of the next example's distribution, see `distances`.
-_FREEDOM = 10.0
 #: Directions are found in a matrix of features by features: of 4096 it takes 130 MB, and a minute.
 _MOST_FEATURES = 4096
 
@@ -65,22 +63,31 @@ class StreamMemory:
         prior: see `Knowledge`.
         limits: how much is kept.
         slow: see `Knowledge`.
+        doubt: likewise.
         source: tells the model that makes the features from others.
 
     Attributes:
         labels: of the classes.
         examples: that are kept.
+        knowledge: what follows from them.
     """
 
     def __init__(
-        self, num_features: int, prior: ClassStatistics | None, limits: Limits, *, slow: bool, source: str = ""
+        self,
+        num_features: int,
+        prior: ClassStatistics | None,
+        limits: Limits,
+        *,
+        slow: bool,
+        doubt: bool = False,
+        source: str = "",
     ) -> None:
         if num_features > _MOST_FEATURES:
             raise InputError(
                 f"got examples of {num_features} features; at most {_MOST_FEATURES} can be told apart by directions: "
                 "give a model that makes fewer"
             )
-        self.prior, self.limits, self.slow, self.source = prior, limits, slow, source
+        self.prior, self.limits, self.slow, self.doubt, self.source = prior, limits, slow, doubt, source
         self.labels, self.examples = LabelNumbers(), Examples(num_features)
         self._know_anew()
         self._before: tuple[list[Hashable], Examples] | None = None
@@ -88,7 +95,7 @@ class StreamMemory:
     @property
     def memory_bytes(self) -> int:
         """Bytes that examples and sums take; directions, and what `undo` keeps, come on top."""
-        return self.examples.memory_bytes + self._knowledge.sums.nbytes + self._knowledge.counts.nbytes
+        return self.examples.memory_bytes + self.knowledge.sums.nbytes + self.knowledge.counts.nbytes
 
     def learn(
         self, features: Float[Tensor, "new features"], labels: Sequence[Hashable], announced: Iterable[Hashable] = ()
@@ -115,21 +122,21 @@ class StreamMemory:
             ids = []
             for part, numbers in zip(torch.split(features, size), torch.split(classes, size), strict=True):
                 ids.append(self.examples.add(part, numbers))
-                self._knowledge.learn(part, numbers, len(self.labels))
+                self.knowledge.learn(part, numbers, len(self.labels))
                 self._make_room()
             return torch.cat(ids)
 
     def look(self, features: Float[Tensor, "queries features"]) -> ClassDistances:
         """What is known of queries; a class without examples is infinitely far."""
-        axes, classes = self._knowledge.ready()
-        return distances(axes.of(features), classes, freedom=_FREEDOM)
+        axes, classes = self.knowledge.ready()
+        return distances(axes.of(features), classes, freedom=FREEDOM)
 
     def weigh(self, features: Float[Tensor, "queries features"]) -> Float[Tensor, "queries rows"]:
         """Log likelihood of each kept example, as if it were a class by itself."""
-        axes, rows = self._knowledge.axes, self.examples
+        axes, rows = self.knowledge.axes, self.examples
         counts = rows.counts.float()
         alone = class_forms(posterior(axes.of(rows.features) * counts.unsqueeze(1), counts, axes.spread))
-        return distances(axes.of(features), alone, freedom=_FREEDOM).likelihood
+        return distances(axes.of(features), alone, freedom=FREEDOM).likelihood
 
     def forget(self, label: Hashable) -> None:
         """Forgets a class and all its examples."""
@@ -229,12 +236,12 @@ class StreamMemory:
         if eviction == "refuse":
             return
         if per_class is not None and len(self.examples) > per_class:
-            self._knowledge.recount(limit(self.examples, per_class, eviction))
+            self.knowledge.recount(limit(self.examples, per_class, eviction))
         if len(self.examples) > most:
-            self._knowledge.recount(make_room(self.examples, most, eviction))
+            self.knowledge.recount(make_room(self.examples, most, eviction))
 
     def _know_anew(self) -> None:
-        self._knowledge = Knowledge(self.examples, len(self.labels), self.prior, slow=self.slow)
+        self.knowledge = Knowledge(self.examples, len(self.labels), self.prior, slow=self.slow, doubt=self.doubt)
 
 
 def refuse_overfull(new: Sequence[Hashable], memory: StreamMemory) -> None:

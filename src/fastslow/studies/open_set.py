@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fastslow.data.registry import load_source
-from fastslow.errors import InputError
 from fastslow.estimators.answers import NOVELTY
 from fastslow.estimators.stream_memory import Limits, StreamMemory
-from fastslow.protocol.classes import classes_trained_on
-from fastslow.protocol.features import embed
 from fastslow.protocol.fewshot import TEST_SEED, accuracy_with_interval
 from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
 from fastslow.protocol.result import Cell, Provenance, Result
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
-from fastslow.studies.shipped import MODEL, budget_of, shipped_model, shipped_prior
+from fastslow.studies.shipped import MODEL, budget_of, drawn_classes, refuse_too_few, shipped_prior, test_features
 
 #: Known classes and examples of each.
 TASKS = tuple((ways, shots) for ways in (5, 20, 100) for shots in (1, 5))
@@ -82,12 +76,8 @@ class OpenSetStudy:
         budget = budget_of(self, PLANS, cell)
         began = time.monotonic()
         ways, shots = (int(part) for part in str(cell.options["task"]).rstrip("s").split("w"))
-        features, facts = _features(cell.data)
-        if len(features) <= ways or features.shape[1] <= shots:
-            raise InputError(
-                f"got {cell.data}, which has {len(features)} test classes of at least {features.shape[1]} images: too "
-                f"few for {ways} known classes of {shots} and others beside them"
-            )
+        features, facts = test_features(cell.data)
+        refuse_too_few(features, ways, shots, cell.data)
         generator = torch.Generator().manual_seed(TEST_SEED)
         found = [_episode(features, ways, shots, generator) for _ in range(PLANS[budget].episodes)]
         numbers = {name: accuracy_with_interval(torch.tensor([one[name] for one in found])) for name in NUMBERS}
@@ -116,12 +106,10 @@ def _episode(
     features: Float[Tensor, "classes each features"], ways: int, shots: int, generator: torch.Generator
 ) -> dict[str, float]:
     """Teaches some classes and asks."""
-    order = torch.randperm(len(features), generator=generator)
-    drawings = torch.stack([torch.randperm(features.shape[1], generator=generator) for _ in range(ways)])
-    known = features[order[:ways].unsqueeze(1), drawings]
+    known, rest = drawn_classes(features, ways, generator)
     support, queries = known[:, :shots], known[:, shots:].flatten(0, 1)
     labels = torch.arange(ways).repeat_interleave(known.shape[1] - shots)
-    others = features[order[ways:]].flatten(0, 1)
+    others = features[rest].flatten(0, 1)
     unseen = others[torch.randperm(len(others), generator=generator)[: len(queries)]]
     memory = StreamMemory(features.shape[2], shipped_prior(), Limits(10_000, None, "merge"), slow=True)
     memory.learn(support.flatten(0, 1), torch.arange(ways).repeat_interleave(shots).tolist())
@@ -142,24 +130,6 @@ def auroc(lower: Float[Tensor, " known"], higher: Float[Tensor, " unknown"]) -> 
     ranked = lower.sort().values
     below = torch.searchsorted(ranked, higher).double() + torch.searchsorted(ranked, higher, right=True)
     return float(below.mean() / 2 / len(lower))
-
-
-@functools.lru_cache(maxsize=1)
-def _features(name: str) -> tuple[Tensor, dict[str, Any]]:
-    """Features of test classes, shape (classes, each, features), and what numbers on them depend on."""
-    images, split = load_source(name, image_size=shipped_model().config.image_size)
-    images = images.select(split.part("test"))
-    sizes = images.labels.bincount()
-    with torch.inference_mode():
-        features = embed(shipped_model().method.encoder.folded(), images.images)
-    trained = classes_trained_on(shipped_model().details, images.class_names)
-    facts = {
-        "part": "test", "split": split.name, "split_sha256": split.sha256, "classes": images.num_classes,
-        "trained_on_classes": None if trained is None else len(trained),
-    }  # fmt: skip
-    each = int(sizes.min())
-    rows = torch.stack([torch.nonzero(images.labels == c).flatten()[:each] for c in range(images.num_classes)])
-    return features.clone()[rows], facts
 
 
 STUDY = OpenSetStudy()
