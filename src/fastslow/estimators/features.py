@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,8 +42,8 @@ def features_of(model: object, *, ink: Ink = "auto", crop: bool = False) -> Feat
     """The way that a model stands for.
 
     Args:
-        model: name of a shipped model, a run folder or a .safetensors file (drawings in); a `torch.nn.Module` or a
-            function (whatever it takes in); None for vectors.
+        model: name of a shipped model, a run folder or a .safetensors file (drawings in); an .onnx file, a
+            `torch.nn.Module` or a function (whatever it takes in); None for vectors.
         ink: of drawings, see `FewShotClassifier`.
         crop: likewise.
 
@@ -58,6 +59,11 @@ def features_of(model: object, *, ink: Ink = "auto", crop: bool = False) -> Feat
     if callable(model):
         function = model
         return Features(lambda examples: as_vectors(function(examples)), None, "")
+    if str(model).lower().endswith(".onnx"):
+        from fastslow.estimators.onnx import onnx_encoder
+
+        make, sha256 = onnx_encoder(Path(str(model)))
+        return Features(lambda examples: as_vectors(make(examples)), None, sha256)
     return _of_drawings(str(model), ink, crop)
 
 

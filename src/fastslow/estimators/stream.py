@@ -57,8 +57,8 @@ class FastSlowClassifier(Answers, Conventions):
         'gamma'
 
     Args:
-        model: what makes features: the name of a shipped model, a run folder or a .safetensors file, for drawings; a
-            `torch.nn.Module` or a function of one's own, for whatever it takes; None where examples are vectors.
+        model: what makes features: the name of a shipped model, a run folder or a .safetensors file, for drawings; an
+            .onnx file, a module or a function of one's own, for whatever it takes; None where examples are vectors.
         max_examples: the most that are kept.
         per_class: the most that are kept of each class; None for no such limit.
         eviction: what is done where there are more: "merge" makes the two nearest of one class their mean, "oldest"
