@@ -42,6 +42,16 @@ def test_the_table_of_novelty_is_that_of_the_results():
         assert shown.split(" | ") == [f"{100 * measured[name].mean:.1f}" for name in names]
 
 
+def test_the_table_of_wrong_labels_is_that_of_the_results():
+    rows = re.findall(r"^\| (20|5), ([^|\d]*) \| ([\d.| ]*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) == 6
+    names = {"`doubt_labels=True`": "doubting", "without": "believing", "nearest class mean": "nearest_mean"}
+    found = [read_result(path) for path in (README.parent / "results").glob("wrong-labels-*.json")]
+    for ways, row, shown in rows:
+        of = {r.cell.options["wrong_labels"]: r.numbers for r in found if r.cell.options["task"] == f"{ways}w5s"}
+        assert shown.split(" | ") == [f"{100 * of[share][names[row]].mean:.1f}" for share in (0.0, 0.1, 0.2, 0.3, 0.4)]
+
+
 def test_the_table_of_rare_classes_is_that_of_the_results():
     rows = re.findall(
         r"^\| `([\w-]+)`: [^|]* \| ([\d.| ]*) \| (\d) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
