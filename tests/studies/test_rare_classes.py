@@ -16,7 +16,7 @@ from fastslow.report.figures.exposures import Exposures
 from fastslow.studies import load_study, rare_classes
 from fastslow.studies.base import Study
 from fastslow.studies.rare_classes import BATCH, STUDY, Plan, StreamData, number, watched
-from fastslow.studies.rare_learners import LEARNERS, Setting
+from fastslow.studies.rare_learners import LEARNERS, SEE_IMAGES, Setting
 
 CLASSES, FEATURES = 6, 16
 
@@ -86,7 +86,7 @@ def test_rare_classes_come_in_one_batch_of_many_and_are_asked_after_it_and_befor
     assert not all(torch.equal(a, b) for a, b in zip(watcher.batches, other.batches, strict=True))
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in SEE_IMAGES])
 def test_every_learner_learns_frequent_classes_and_answers_without_changing(name, setting):
     data = clouds()
     learner = LEARNERS[name](setting)
@@ -119,6 +119,15 @@ def test_a_cell_is_measured_on_data_that_ship_with_scikit_learn(tmp_path):
     assert result.provenance.protocol["classes"] == 10
     assert "--methods nearest-mean" in result.provenance.command
     assert not (tmp_path / cell.key).exists()
+
+
+def test_a_plain_network_sees_pixels_and_learns_what_is_frequent(tmp_path):
+    cell = next(cell for cell in STUDY.cells("quick") if cell.method == "cnn")
+    result = STUDY.run(cell, tmp_path / cell.key)
+    assert result.numbers["frequent, after 3"].mean > 0.9
+    data, _ = rare_classes.stream_data("digits", pixels=True)
+    assert data.shown.shape[1] == 28 * 28
+    assert 0 <= float(data.shown.min()) < float(data.shown.max()) <= 1
 
 
 def test_a_cell_of_another_study_is_refused(tmp_path):

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from fastslow.data.base import ClassImages
 from fastslow.data.registry import load_source
-from fastslow.protocol.features import embed
+from fastslow.protocol.features import embed, to_unit
 from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
 from fastslow.report.figures.exposures import Exposures
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.rare_gradients import course_of, numbers_of
-from fastslow.studies.rare_learners import LEARNERS, Learner, Online, Setting
+from fastslow.studies.rare_learners import LEARNERS, SEE_IMAGES, Learner, Online, Setting
 from fastslow.studies.shipped import MODEL, budget_of, shipped_model, shipped_prior
 
 #: Images of a batch.
@@ -102,7 +102,7 @@ class RareClassesStudy:
         """
         budget = budget_of(self, PLANS, cell)
         began = time.monotonic()
-        data, facts = stream_data(cell.data)
+        data, facts = stream_data(cell.data, pixels=cell.method in SEE_IMAGES)
         setting = Setting(shipped_model().method.encoder, shipped_prior(), data.num_classes, cell.seed)
         learner = LEARNERS[cell.method](setting)
         numbers = dict(watched(learner, data, PLANS[budget], cell.seed))
@@ -180,13 +180,16 @@ def _drawn(which: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 @functools.lru_cache(maxsize=1)
-def stream_data(name: str) -> tuple[StreamData, dict[str, Any]]:
-    """Features of a data set, made once in a process, and what numbers on them depend on."""
+def stream_data(name: str, *, pixels: bool = False) -> tuple[StreamData, dict[str, Any]]:
+    """Features of a data set, or its pixels in [0, 1], made once in a process, and what numbers on them depend on."""
     images, split = load_source(name, image_size=shipped_model().config.image_size)
     classes = split.part("test" if name == "omniglot" else "all")
     images = images.select(classes[:_CHARACTERS])
-    with torch.inference_mode():
-        features = embed(shipped_model().method.encoder.folded(), images.images)
+    if pixels:
+        features = to_unit(images.images).flatten(1)
+    else:
+        with torch.inference_mode():
+            features = embed(shipped_model().method.encoder.folded(), images.images)
     tested = _last_of_each(images)
     kept = ~tested
     facts = {

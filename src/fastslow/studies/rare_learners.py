@@ -1,4 +1,4 @@
-"""Learners of the study of rare classes: all of them see features of one fixed encoder, and a batch at a time."""
+"""Learners of the study of rare classes: all but one see features of one fixed encoder, and a batch at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastslow.core.encoders import ImageEncoder
+from fastslow.core.encoders import ConvEncoder, ImageEncoder
 from fastslow.core.gaussian import ClassStatistics
 from fastslow.core.literal_memory import LiteralMemory, MemoryNetwork
 from fastslow.core.predictors import GradientPredictor, Predictors
@@ -214,11 +214,40 @@ class Online:
         return torch.cat(answers)
 
 
+class PlainNetwork:
+    """Convolutions and a linear layer by backpropagation from random weights: it sees images, not features."""
+
+    def __init__(self, setting: Setting) -> None:
+        torch.manual_seed(setting.seed)
+        self.edge = setting.encoder.image_size
+        convolutions = ConvEncoder(image_size=self.edge)
+        self.network = nn.Sequential(convolutions, nn.Linear(convolutions.num_features, setting.num_classes))
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=_RATE)
+
+    def learn(self, features: Tensor, labels: Tensor) -> None:
+        """See `Learner`; of the pixels of images."""
+        self.network.train()
+        self.optimiser.zero_grad()
+        F.cross_entropy(self.network(self._images(features)), labels).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+
+    @torch.no_grad()
+    def answer(self, features: Tensor) -> Tensor:
+        """See `Learner`; statistics of batch norm are running ones."""
+        self.network.eval()
+        return torch.cat([self.network(self._images(part)).argmax(1) for part in _parts(features)])
+
+    def _images(self, pixels: Tensor) -> Tensor:
+        return pixels.view(-1, 1, self.edge, self.edge)
+
+
 def _parts(features: Tensor) -> Sequence[Tensor]:
     return torch.split(features, _ANSWERED)
 
 
 _added = functools.partial(Online, fast=True, clip_synthetic=1.0)
+#: Those that see pixels in the place of features.
+SEE_IMAGES = ("cnn",)
 #: Learners by the name of their row.
 LEARNERS: dict[str, Callable[[Setting], Learner]] = {
     "stream": Stream,
@@ -228,6 +257,7 @@ LEARNERS: dict[str, Callable[[Setting], Learner]] = {
     "surprise": Surprise,
     "softmax": Softmax,
     "softmax-replay": functools.partial(Softmax, replay=True),
+    "cnn": PlainNetwork,
     "nmn": functools.partial(Online, fast=False),
     "nmn-higher-rate": functools.partial(Online, fast=False, rate=10 * _RATE),
     "nmn-fast-added": _added,
