@@ -1,0 +1,130 @@
+"""Tracks of road users as one table: what every reader of tracks gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from fastslow.errors import InputError, shown
+
+#: Metres and seconds beyond which a number is none of a road user.
+_LARGEST = 1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackData:
+    """Where road users were, and when: samples of one track after another, each track's in the order of time.
+
+    Attributes:
+        positions: x and y, metres, shape (samples, 2).
+        times: seconds, rising within each track, shape (samples,).
+        track: number of the track of each sample, from 0 without a gap and never falling, shape (samples,).
+        names: of the tracks, no two alike.
+        kinds: what each track is of, such as "cyclist" or "pedestrian".
+        recordings: where each was recorded; tracks of one recording share place and clock.
+        rates: samples a second of each track, as its source states them, Hz.
+        repairs: what was mended in reading, by what it was, and how often.
+
+    Raises:
+        InputError: if these do not fit together.
+    """
+
+    positions: Float64[np.ndarray, "samples 2"]
+    times: Float64[np.ndarray, " samples"]
+    track: Int64[np.ndarray, " samples"]
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    recordings: tuple[str, ...]
+    rates: tuple[float, ...]
+    repairs: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        sizes = {len(part) for part in (self.kinds, self.recordings, self.rates)} | {count}
+        samples = {len(part) for part in (self.positions, self.times, self.track)}
+        if len(sizes) > 1 or len(samples) > 1:
+            raise InputError(
+                f"got {sorted(samples)} samples and {sorted(sizes)} tracks; one entry per sample and per track"
+            )
+        if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
+            raise InputError(f"got two tracks named {shown(repeated[0])}; give each track a name of its own")
+        if not np.isin(np.arange(count), self.track).all() or (len(self.track) and self.track[0] != 0):
+            raise InputError("got a track without samples; leave it out")
+        steps = np.diff(self.track)
+        if ((steps < 0) | (steps > 1)).any() or (len(self.track) and self.track[-1] != count - 1):
+            raise InputError("got samples of tracks that are mixed; give one track after another")
+        for what, values in (("positions", self.positions), ("times", self.times)):
+            if not (np.abs(values) < _LARGEST).all():
+                raise InputError(f"got {what} that are not finite, or beyond {_LARGEST:g}; metres and seconds")
+        if (np.diff(self.times)[steps == 0] <= 0).any():
+            late = self.names[int(self.track[1:][(steps == 0) & (np.diff(self.times) <= 0)][0])]
+            raise InputError(f"track {shown(late)} goes back in time, or stays; times must rise within a track")
+        if not all(0 < rate < _LARGEST for rate in self.rates):
+            raise InputError("got a frame rate that is not positive; give samples a second, Hz")
+
+    @property
+    def num_tracks(self) -> int:
+        """How many tracks."""
+        return len(self.names)
+
+    @property
+    def starts(self) -> Int64[np.ndarray, " tracks_and_one"]:
+        """Where the samples of each track begin, and where those of the last one end."""
+        return np.searchsorted(self.track, np.arange(self.num_tracks + 1)).astype(np.int64)
+
+    def select(self, tracks: Sequence[int]) -> TrackData:
+        """Some tracks, in the order given, renumbered.
+
+        Raises:
+            InputError: if one is out of range or given twice.
+        """
+        if len(set(tracks)) != len(tracks) or not all(0 <= number < self.num_tracks for number in tracks):
+            raise InputError(f"got tracks {shown(list(tracks))}; give different numbers in [0, {self.num_tracks})")
+        starts = self.starts
+        rows = [np.arange(starts[number], starts[number + 1]) for number in tracks]
+        index = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        lengths = [len(part) for part in rows]
+        chosen: dict[str, Any] = {
+            name: tuple(getattr(self, name)[number] for number in tracks)
+            for name in ("names", "kinds", "recordings", "rates")
+        }
+        return TrackData(
+            self.positions[index], self.times[index], np.repeat(np.arange(len(tracks)), lengths), **chosen,
+            repairs=self.repairs,
+        )  # fmt: skip
+
+    def of_kind(self, kind: str) -> TrackData:
+        """The tracks of one kind.
+
+        Raises:
+            InputError: if there are none; the message says which kinds there are.
+        """
+        found = [number for number, its in enumerate(self.kinds) if its == kind]
+        if not found:
+            raise InputError(f"got kind={shown(kind)}; there are {', '.join(sorted(set(self.kinds))) or 'no tracks'}")
+        return self.select(found)
+
+
+def joined(parts: Sequence[TrackData]) -> TrackData:
+    """Several tables as one; repairs are added up.
+
+    Raises:
+        InputError: if two tracks have one name.
+    """
+    first = np.cumsum([0, *(part.num_tracks for part in parts)])
+    texts: dict[str, Any] = {
+        name: tuple(value for part in parts for value in getattr(part, name))
+        for name in ("names", "kinds", "recordings", "rates")
+    }
+    return TrackData(
+        np.concatenate([np.empty((0, 2)), *(part.positions for part in parts)]),
+        np.concatenate([np.empty(0), *(part.times for part in parts)]),
+        np.concatenate([np.empty(0, np.int64), *(part.track + n for part, n in zip(parts, first, strict=False))]),
+        **texts,
+        repairs=dict(sum((Counter(part.repairs) for part in parts), Counter[str]())),
+    )

@@ -1,0 +1,109 @@
+"""The archives of cyclists and pedestrians: what is read, mended and refused."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastslow.data.tracks.duplicates import physical_groups
+from fastslow.data.tracks.vru import REBUILT, load_vru
+from fastslow.errors import InputError
+
+HEADER = ",timestamp,x,y"
+
+
+def table(count=5, step=0.08, x=1.0):
+    return "\n".join([HEADER, *(f"{k},{step * k:.2f},{x + k},{2 * k}" for k in range(count))]) + "\n"
+
+
+def write(folder, kind, files):
+    with tarfile.open(folder / f"{kind}.tar.gz", "w:gz") as tar:
+        for name, text in files.items():
+            content = text.encode() if isinstance(text, str) else text
+            member = tarfile.TarInfo(f"{kind}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path, "cyclists", {"moving/2.csv": table(), "waiting/1.csv": table(3, step=0.0)})
+    write(tmp_path, "pedestrians", {"moving/1.csv": table(4, step=0.02), "moving/9.csv": ""})
+    return tmp_path
+
+
+def test_both_archives_are_read_and_stamps_that_are_all_alike_are_made_of_the_rate(folder):
+    tracks = load_vru(folder)
+    assert tracks.names == ("cyclists/moving/2", "cyclists/waiting/1", "pedestrians/moving/1")
+    assert tracks.kinds == ("cyclist", "cyclist", "pedestrian")
+    assert tracks.rates == (12.5, 12.5, 50.0)
+    assert tracks.positions[:5].tolist() == [[1 + k, 2 * k] for k in range(5)]
+    assert np.allclose(tracks.times[5:8], [0, 0.08, 0.16])
+    assert tracks.repairs == {REBUILT: 1}
+
+
+def test_windows_line_ends_are_read(folder):
+    before = load_vru(folder).positions
+    write(folder, "cyclists", {"moving/2.csv": table().replace("\n", "\r\n"), "waiting/1.csv": table(3, step=0.0)})
+    assert np.array_equal(load_vru(folder).positions, before)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b,c,d\n1,2,3,4\n", r"'cyclists/moving/1\.csv' begins with 'a,b,c,d'"),
+        (HEADER + "\n0,0,x,1\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
+        (HEADER + "\n0,0,1\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
+        (HEADER + "\n0,0,1,2\n1,0.08,nan,2\n", r"line 3: got t=0\.08, x=nan"),
+        (b"\xff\xfe\x00", "cannot be unpacked"),
+    ],
+)
+def test_what_is_no_table_is_refused_by_name(folder, text, message):
+    write(folder, "cyclists", {"moving/1.csv": text})
+    with pytest.raises(InputError, match=message):
+        load_vru(folder)
+
+
+def test_a_missing_archive_and_one_that_unpacks_to_too_much_are_refused(folder, monkeypatch):
+    monkeypatch.setattr("fastslow.data.tracks.vru._MAX_BYTES", 30_000)
+    write(folder, "pedestrians", {"moving/1.csv": " " * 30_000})
+    with pytest.raises(InputError, match=r"pedestrians\.tar\.gz unpacks to more than"):
+        load_vru(folder)
+    (folder / "pedestrians.tar.gz").unlink()
+    with pytest.raises(InputError, match=r"looked for pedestrians\.tar\.gz"):
+        load_vru(folder)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_damaged_archives_are_refused_or_read_as_they_were(folder, data):
+    write(folder, "cyclists", {"moving/2.csv": table(), "waiting/1.csv": table(3, step=0.0)})
+    before, path = load_vru(folder).positions, folder / "cyclists.tar.gz"
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(0, len(content) - 1))]
+    else:
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(bytes(content))
+    with contextlib.suppress(InputError):
+        assert np.array_equal(load_vru(folder).positions, before)
+
+
+def test_the_real_archives_hold_what_is_known_of_them():
+    data = Path(os.environ.get("FASTSLOW_DATA", Path(__file__).parents[4] / "shared" / "data"))
+    if not (data / "vru" / "cyclists.tar.gz").exists():
+        pytest.skip("the VRU archives are not there: put them into FASTSLOW_DATA")
+    tracks = load_vru(data)
+    groups = physical_groups(tracks)
+    cyclists = [number for number, kind in enumerate(tracks.kinds) if kind == "cyclist"]
+    assert (len(cyclists), len(set(groups[cyclists]))) == (494, 331)
+    assert tracks.num_tracks == 494 + 1068
+    assert tracks.repairs[REBUILT] == 2
