@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastslow.core.sequence.function import memory_sequence
     from fastslow.errors import InputError
     from fastslow.estimators.fewshot import FewShotClassifier, load_pretrained
+    from fastslow.estimators.forecaster import FastSlowForecaster
     from fastslow.estimators.stream import FastSlowClassifier
     from fastslow.methods import build_method
     from fastslow.methods.base import Method, Task
@@ -34,6 +35,7 @@ _HOMES = {
     "ConvEncoder": "fastslow.core.encoders",
     "FastSlow": "fastslow.methods.default_rule",
     "FastSlowClassifier": "fastslow.estimators.stream",
+    "FastSlowForecaster": "fastslow.estimators.forecaster",
     "FastWeights": "fastslow.core.fast_weights",
     "FewShotClassifier": "fastslow.estimators.fewshot",
     "GatedLayer": "fastslow.core.gated_layer",
@@ -79,6 +81,7 @@ __all__ = [
     "ConvEncoder",
     "FastSlow",
     "FastSlowClassifier",
+    "FastSlowForecaster",
     "FastWeights",
     "FewShotClassifier",
     "GatedLayer",

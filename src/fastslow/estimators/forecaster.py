@@ -1,0 +1,234 @@
+"""Where a road user will be: a forecast that does not learn, and a memory of what it gets wrong at each place."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from fastslow.core.error_memory import ErrorMemory
+from fastslow.core.motion import Widths, motion_of, samples_needed
+from fastslow.data.tracks.base import TrackData
+from fastslow.data.tracks.resample import resampled
+from fastslow.errors import InputError, shown
+from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
+from fastslow.estimators.live_tracks import LiveTracks
+
+_WIDTHS = Widths()
+#: Shares of the velocity lost within a second, of which `fit` takes the best.
+_DAMPINGS = np.concatenate([[0.0], np.geomspace(0.01, 0.9, 40)])
+
+
+class Forecast(NamedTuple):
+    """Where a road user will be.
+
+    Attributes:
+        times: seconds, on the clock of the track, shape (steps,).
+        positions: metres, shape (steps, 2).
+        spread: root mean square distance that is expected between these and where it will be, metres, shape (steps,).
+        evidence: about how many errors of before speak, here and moving like this.
+    """
+
+    times: Float64[np.ndarray, " steps"]
+    positions: Float64[np.ndarray, "steps 2"]
+    spread: Float64[np.ndarray, " steps"]
+    evidence: float
+
+
+class FastSlowForecaster:
+    r"""Forecasts road users and learns from each as its future comes, forward only; bounded, and without training.
+
+    Damped constant velocity, corrected by a memory of its errors (`core.error_memory`): where and how one moved, and
+    what the forecast got wrong there. It is not Eq. 10 of the paper: see `docs/deviations.md`.
+
+    Examples:
+        >>> from fastslow import FastSlowForecaster
+        >>> forecaster = FastSlowForecaster(rate=10, horizon=1.0)
+        >>> for step in range(30):
+        ...     _ = forecaster.update("someone", t=step / 10, x=0.14 * step, y=5.0)
+        >>> forecast = forecaster.predict("someone")
+        >>> forecast.positions[-1].round(2).tolist()
+        [5.46, 5.0]
+
+    Args:
+        rate: samples a second that forecasts are made of, Hz; updates at other rates are interpolated.
+        horizon: seconds ahead.
+        learn_every: seconds from one moment of a track that is learned from to the next.
+        max_slots: of the memory.
+        empty: weight of the empty slot, see `ErrorMemory`.
+        widths: of keys, see `Widths`.
+        max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
+        drop_after: seconds without an update after which a track is forgotten; what was learned of it stays.
+
+    Attributes:
+        damping_: share of the velocity lost within a second; 0 before `fit`.
+        memory_: what has been learned.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: Any = 25.0,  # noqa: ANN401 - looked at here, as all of them
+        horizon: Any = 2.0,  # noqa: ANN401
+        learn_every: Any = 0.2,  # noqa: ANN401
+        max_slots: int = 256,
+        empty: float = 0.3,
+        widths: Any = _WIDTHS,  # noqa: ANN401
+        max_gap: Any = 0.25,  # noqa: ANN401
+        drop_after: Any = 10.0,  # noqa: ANN401
+    ) -> None:
+        times = {"rate": rate, "horizon": horizon, "learn_every": learn_every}
+        for name, value in (times | {"max_gap": max_gap, "drop_after": drop_after}).items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise InputError(f"got {name}={shown(value)}; a positive number was expected, seconds or Hz")
+        if horizon * rate < 1:
+            raise InputError(f"got horizon={horizon}, rate={rate}; that is not one step: give a longer horizon")
+        if len(widths) != len(Widths._fields) or not all(0 < width < math.inf for width in widths):
+            raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {', '.join(Widths._fields)}")
+        self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
+        self.max_gap, self.drop_after = float(max_gap), float(drop_after)
+        self.max_slots, self.empty, self.widths = max_slots, empty, Widths(*map(float, widths))
+        self._forget()
+
+    @property
+    def steps(self) -> int:
+        """Samples of a forecast."""
+        return round(self.horizon * self.rate)
+
+    def fit(self, tracks: TrackData) -> FastSlowForecaster:
+        """Forgets everything, chooses the damping for some tracks, and learns them one after another.
+
+        Args:
+            tracks: at any rate.
+
+        Raises:
+            InputError: if none of them is long enough for a forecast and its outcome.
+        """
+        even = resampled(tracks, self.rate)
+        pieces = self._moments(even)
+        if not len(pieces):
+            raise InputError(
+                f"got {tracks.num_tracks} tracks, none of {self._length / self.rate:.3g} s without a gap, which a "
+                "forecast and its outcome take; give longer ones, or a shorter horizon"
+            )
+        self._forget()
+        known, future = pieces[:, : -self.steps], pieces[:, -self.steps :]
+        motion = motion_of(known, self.rate)
+        errors = [
+            np.square(motion.forecast(self.steps, rate=self.rate, damping=d) - future).sum(2).mean() for d in _DAMPINGS
+        ]
+        self.damping_ = float(_DAMPINGS[int(np.argmin(errors))])
+        self._learn(pieces)
+        return self
+
+    def partial_fit(self, tracks: TrackData) -> FastSlowForecaster:
+        """Learns tracks whose future is known, in order; those too short for it teach nothing."""
+        self._learn(self._moments(resampled(tracks, self.rate)))
+        return self
+
+    def update(
+        self,
+        track: Hashable,
+        t: Any,  # noqa: ANN401 - numbers of any type
+        x: Any,  # noqa: ANN401
+        y: Any,  # noqa: ANN401
+    ) -> FastSlowForecaster:
+        """Says where a road user is; what earlier forecasts of it got wrong is learned.
+
+        Args:
+            track: whose, any name.
+            t: seconds, later than the last of this track.
+            x: metres.
+            y: metres.
+
+        Raises:
+            InputError: if a number is not finite, or time does not rise; nothing has changed then.
+        """
+        pieces = self._live.add(track, t, x, y)
+        if pieces is not None:
+            self._learn(pieces)
+        return self
+
+    def predict(self, track: Hashable, horizon: Any = None) -> Forecast:  # noqa: ANN401 - seconds
+        """Where a road user will be, from its last samples; changes nothing.
+
+        Args:
+            track: of `update`.
+            horizon: seconds ahead, at most the forecaster's; that if None.
+
+        Raises:
+            InputError: if there is no such track, its history is too short, or the horizon is too far.
+        """
+        steps = self.steps if horizon is None else self._steps_within(horizon)
+        now, history = self._live.history(track)
+        positions, spread, evidence = self._forecast(history[None])
+        times = now + np.arange(1, steps + 1) / self.rate
+        return Forecast(times, positions[0, :steps], spread[0, :steps], float(evidence[0]))
+
+    def predict_all(self) -> dict[Hashable, Forecast]:
+        """`predict` for every track that has history enough, at once."""
+        names, now, histories = self._live.histories()
+        if not names:
+            return {}
+        positions, spread, evidence = self._forecast(histories)
+        ahead = np.arange(1, self.steps + 1) / self.rate
+        return {
+            name: Forecast(now[row] + ahead, positions[row], spread[row], float(evidence[row]))
+            for row, name in enumerate(names)
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes what has been learned as one .safetensors file, atomically; tracks under way are not in it."""
+        save_forecaster(path, self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> FastSlowForecaster:
+        """A forecaster as it was when it was saved, with no tracks under way.
+
+        Raises:
+            InputError: if the file is missing or damaged.
+        """
+        return load_forecaster(path, cls)
+
+    @property
+    def _length(self) -> int:
+        """Samples of a forecast's past and outcome."""
+        return samples_needed(self.rate) + self.steps
+
+    def _forget(self) -> None:
+        self.damping_ = 0.0
+        self.memory_ = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty)
+        every = max(1, round(self.learn_every * self.rate))
+        past = samples_needed(self.rate)
+        self._live = LiveTracks(
+            self.rate, past=past, steps=self.steps, every=every, max_gap=self.max_gap, drop_after=self.drop_after
+        )
+
+    def _moments(self, even: TrackData) -> Float64[np.ndarray, "moments samples 2"]:
+        """Past and outcome of every moment of tracks that is learned from, in the order of time within each."""
+        every, starts = max(1, round(self.learn_every * self.rate)), even.starts.tolist()
+        first = [np.arange(a, b - self._length + 1, every) for a, b in itertools.pairwise(starts)]
+        at = np.concatenate([np.empty(0, np.int64), *first])
+        pieces: np.ndarray = even.positions[at[:, None] + np.arange(self._length)]
+        return pieces
+
+    def _learn(self, pieces: Float64[np.ndarray, "moments samples 2"]) -> None:
+        motion = motion_of(pieces[:, : -self.steps], self.rate)
+        base = motion.forecast(self.steps, rate=self.rate, damping=self.damping_)
+        self.memory_.write(motion.keys(self.widths), motion.turned(pieces[:, -self.steps :] - base))
+
+    def _forecast(self, histories: Float64[np.ndarray, "rows samples 2"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        motion = motion_of(histories, self.rate)
+        read = self.memory_.read(motion.keys(self.widths))
+        base = motion.forecast(self.steps, rate=self.rate, damping=self.damping_)
+        return base + motion.turned_back(read.error), np.sqrt(read.square), read.weight
+
+    def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
+        if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
+            raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {self.horizon:g} s ahead")
+        return int(max(1, round(horizon * self.rate)))

@@ -1,0 +1,130 @@
+"""Tracks that are under way: their last samples at even times, and the moments whose outcome has come."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import SupportsFloat
+
+import numpy as np
+from jaxtyping import Float64
+
+from fastslow.errors import InputError, shown
+
+#: Stamps are rounded, seconds.
+_ROUNDING = 1e-6
+
+
+class _Track:
+    """One road user: when and where it was last said to be, and samples at even times since its history began."""
+
+    __slots__ = ("count", "samples", "start", "t", "xy")
+
+    def __init__(self, t: float, xy: tuple[float, float]) -> None:
+        self.begin(t, xy)
+
+    def begin(self, t: float, xy: tuple[float, float]) -> None:
+        """A history of one sample."""
+        self.start, self.t, self.xy, self.count, self.samples = t, t, xy, 1, [xy]
+
+
+class LiveTracks:
+    """Road users by name.
+
+    Args:
+        rate: of even samples, Hz.
+        past: samples that a forecast needs.
+        steps: samples of a forecast.
+        every: samples from one moment that is learned from to the next.
+        max_gap: seconds without news after which a track's history begins anew.
+        drop_after: seconds without news after which a track is forgotten.
+    """
+
+    def __init__(self, rate: float, *, past: int, steps: int, every: int, max_gap: float, drop_after: float) -> None:
+        self.rate, self.past, self.steps, self.every = rate, past, steps, every
+        self.max_gap, self.drop_after = max_gap, drop_after
+        self._tracks: OrderedDict[Hashable, _Track] = OrderedDict()  # those heard of last at the end
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    def add(self, name: Hashable, *sample: SupportsFloat) -> Float64[np.ndarray, "moments samples 2"] | None:
+        """Takes a sample in.
+
+        Args:
+            name: of the track.
+            sample: time, x and y, any numbers.
+
+        Returns:
+            Past and outcome of each moment whose outcome is now known; None where there is none.
+
+        Raises:
+            InputError: if a number is not finite or time does not rise.
+        """
+        t, x, y = map(float, sample)
+        if not (math.isfinite(t) and math.isfinite(x) and math.isfinite(y)):
+            raise InputError(f"got t={t}, x={x}, y={y} for track {shown(name)}; finite numbers were expected")
+        track = self._tracks.get(name)
+        if track is None:
+            self._tracks[name] = _Track(t, (x, y))
+            self._drop(t)
+            return None
+        if t <= track.t:
+            raise InputError(f"got t={t} for track {shown(name)} after t={track.t}; time must rise within a track")
+        self._tracks.move_to_end(name)
+        found: list[list[tuple[float, float]]] = []
+        if t - track.t > self.max_gap + _ROUNDING:
+            track.begin(t, (x, y))
+        else:
+            found = self._extend(track, t, x, y)
+            track.t, track.xy = t, (x, y)
+        self._drop(t)
+        return np.array(found) if found else None
+
+    def history(self, name: Hashable) -> tuple[float, Float64[np.ndarray, "samples 2"]]:
+        """Time of the last even sample of a track, and as many of them as a forecast needs.
+
+        Raises:
+            InputError: if there is no such track, or it has too few.
+        """
+        track = self._tracks.get(name)
+        if track is None:
+            raise InputError(f"got track {shown(name)}; nothing has been heard of it, or not for {self.drop_after:g} s")
+        if track.count < self.past:
+            raise InputError(
+                f"track {shown(name)} has {track.count} samples at {self.rate:g} Hz; a forecast needs {self.past}, "
+                f"{self.past / self.rate:.2g} s without a gap"
+            )
+        return self._now(track), np.array(track.samples[-self.past :])
+
+    def histories(self) -> tuple[list[Hashable], list[float], Float64[np.ndarray, "tracks samples 2"]]:
+        """Names, times and samples of all tracks that have enough of them."""
+        ready = [(name, track) for name, track in self._tracks.items() if track.count >= self.past]
+        samples = [track.samples[-self.past :] for _, track in ready]
+        stacked = np.array(samples).reshape(len(ready), self.past, 2)
+        return [name for name, _ in ready], [self._now(track) for _, track in ready], stacked
+
+    def _now(self, track: _Track) -> float:
+        return track.start + (track.count - 1) / self.rate
+
+    def _extend(self, track: _Track, t: float, x: float, y: float) -> list[list[tuple[float, float]]]:
+        """Adds the even samples up to a moment; what they complete."""
+        (before, (x0, y0)), found, length = (track.t, track.xy), [], self.past + self.steps
+        while (moment := track.start + track.count / self.rate) <= t + _ROUNDING:
+            share = (moment - before) / (t - before)
+            track.samples.append((x0 + share * (x - x0), y0 + share * (y - y0)))
+            track.count += 1
+            if track.count >= length and (track.count - length) % self.every == 0:
+                found.append(track.samples[-length:])
+        if len(track.samples) > 4 * length:
+            del track.samples[:-length]
+        return found
+
+    def _drop(self, t: float) -> None:
+        """Forgets whom nothing has been heard of for long."""
+        while self._tracks:
+            name, track = next(iter(self._tracks.items()))
+            if t - track.t <= self.drop_after:
+                return
+            del self._tracks[name]

@@ -1,0 +1,206 @@
+"""`FastSlowForecaster`: forecasts at once, better ones where it has seen others go, and all within bounds."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fastslow.estimators.forecaster
+from fastslow import FastSlowForecaster
+from fastslow.core.motion import samples_needed
+from fastslow.data.tracks.base import TrackData
+from fastslow.errors import InputError
+from fastslow.tensors import load_tensors, save_tensors
+from track_sample import straight
+
+RATE = 10.0
+
+
+def turning(count=30, seed=0, length=60):
+    """Everyone comes along x at about 1 m/s, and turns to the left at x = 3 m: only the place tells."""
+    random = np.random.default_rng(seed)
+    parts, times = [], []
+    for _ in range(count):
+        speed, y = random.normal(1.0, 0.1), random.normal(0.0, 0.2)
+        way = speed * np.arange(length) / RATE
+        before, after = np.minimum(way, 3.0), np.maximum(way - 3.0, 0.0)
+        parts.append(np.column_stack([before, y + after]) + random.normal(0, 0.01, (length, 2)))
+        times.append(np.arange(length) / RATE)
+    names = tuple(f"p{k}" for k in range(count))
+    return TrackData(
+        np.concatenate(parts), np.concatenate(times), np.repeat(np.arange(count), length), names,
+        ("pedestrian",) * count, ("r",) * count, (RATE,) * count,
+    )  # fmt: skip
+
+
+def shown(forecaster, tracks, upto=None):
+    """Feeds tracks sample by sample, each to the end or up to a sample."""
+    starts = tracks.starts.tolist()
+    for number in range(tracks.num_tracks):
+        for row in range(starts[number], starts[number + 1] if upto is None else starts[number] + upto):
+            forecaster.update(tracks.names[number], tracks.times[row], *tracks.positions[row])
+    return forecaster
+
+
+def error(forecaster, tracks, upto=25):
+    """Mean distance at the horizon, of forecasts made at one sample of each track."""
+    fresh = shown(forecaster, tracks, upto)
+    ends = tracks.positions[tracks.starts[:-1] + upto - 1 + forecaster.steps]
+    return float(
+        np.mean(
+            [np.hypot(*(fresh.predict(name).positions[-1] - end)) for name, end in zip(tracks.names, ends, strict=True)]
+        )
+    )
+
+
+def test_the_examples_in_the_documentation_work():
+    assert doctest.testmod(fastslow.estimators.forecaster).failed == 0
+
+
+def test_where_others_have_turned_the_next_one_is_expected_to_turn():
+    plain, learned = FastSlowForecaster(rate=RATE), FastSlowForecaster(rate=RATE).fit(turning())
+    others = turning(seed=1)
+    assert error(learned, others) < 0.4 * error(plain, others)
+    somewhere = straight(60, rate=RATE)
+    far = TrackData(**{**vars(somewhere), "positions": somewhere.positions + 500.0})
+    plain.damping_ = learned.damping_
+    assert error(learned, far) == pytest.approx(error(plain, far), abs=1e-3)
+
+
+def test_a_stream_teaches_what_whole_tracks_teach():
+    tracks = turning(5)
+    stream, whole = shown(FastSlowForecaster(rate=RATE), tracks), FastSlowForecaster(rate=RATE).partial_fit(tracks)
+    assert stream.memory_.num_written == whole.memory_.num_written > 0
+    for name, part in stream.memory_.arrays().items():
+        assert np.allclose(part, whole.memory_.arrays()[name])
+
+
+def test_updates_at_another_rate_are_interpolated_and_gaps_begin_a_history_anew():
+    forecaster = FastSlowForecaster(rate=RATE, horizon=1.0)
+    for step in range(40):
+        forecaster.update("a", 0.07 * step, 0.07 * step, 0.0)
+    forecast = forecaster.predict("a")
+    assert forecast.times[0] == pytest.approx(2.8, abs=1e-6)
+    assert np.allclose(forecast.positions[:, 0], forecast.times)
+    forecaster.update("a", 4.0, 4.0, 0.0)
+    with pytest.raises(InputError, match=r"track 'a' has 1 samples at 10 Hz; a forecast needs"):
+        forecaster.predict("a")
+
+
+def test_the_spread_tells_how_far_off_forecasts_are():
+    learned, others = FastSlowForecaster(rate=RATE).fit(turning(100)), turning(60, seed=1)
+    shown(learned, others, 25)
+    ends = others.positions[others.starts[:-1] + 24 + learned.steps]
+    forecasts = [learned.predict(name) for name in others.names]
+    off = np.sqrt(np.mean([np.sum((f.positions[-1] - end) ** 2) for f, end in zip(forecasts, ends, strict=True)]))
+    told = np.sqrt(np.mean([f.spread[-1] ** 2 for f in forecasts]))
+    assert 0.5 < told / off < 2.0
+    assert all(f.spread[-1] > f.spread[0] >= 0 for f in forecasts)
+    assert min(f.evidence for f in forecasts) > 0.5
+
+
+def test_all_at_once_is_each_by_itself():
+    learned = shown(FastSlowForecaster(rate=RATE).fit(turning()), turning(4, seed=2), 25)
+    learned.update("new", 0.0, 0.0, 0.0)
+    together = learned.predict_all()
+    assert list(together) == ["p0", "p1", "p2", "p3"]
+    for name, forecast in together.items():
+        assert all(np.allclose(a, b) for a, b in zip(forecast, learned.predict(name), strict=True))
+    assert FastSlowForecaster().predict_all() == {}
+
+
+def test_memory_stays_within_its_bounds_and_tracks_without_news_are_forgotten():
+    forecaster = FastSlowForecaster(rate=RATE, horizon=0.5, max_slots=16, drop_after=2.0)
+    for number in range(300):
+        for step in range(samples_needed(RATE) + 6):
+            forecaster.update(number, number + step / RATE, 0.1 * step + number, 0.0)
+    assert forecaster.memory_.size == 16
+    assert len(forecaster._live) < 5
+    with pytest.raises(InputError, match="nothing has been heard of it, or not for 2 s"):
+        forecaster.predict(0)
+    long = FastSlowForecaster(rate=RATE, horizon=0.5)
+    for step in range(2000):
+        long.update("a", step / RATE, 0.1 * step, 0.0)
+    assert len(long._live._tracks["a"].samples) < 200
+
+
+def test_what_was_saved_forecasts_alike(tmp_path):
+    learned = FastSlowForecaster(rate=RATE, horizon=1.5, max_gap=0.3).fit(turning())
+    learned.save(tmp_path / "f.safetensors")
+    again = FastSlowForecaster.load(tmp_path / "f.safetensors")
+    assert (again.rate, again.horizon, again.max_gap, again.damping_) == (RATE, 1.5, 0.3, learned.damping_)
+    others = turning(5, seed=3)
+    assert error(again, others) == error(learned, others)
+    with pytest.raises(InputError, match=r"ends in \.safetensors"):
+        learned.save(tmp_path / "f.pt")
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_file_is_refused_by_name(tmp_path, data):
+    path = tmp_path / "f.safetensors"
+    FastSlowForecaster(rate=RATE, max_slots=4).fit(turning(3)).save(path)
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"f\.safetensors"):
+        FastSlowForecaster.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"damping": 2.0}, {"damping": True}, {"num_written": 0}, {"num_written": "x"}, {"widths": [1, 2]},
+        {"parameters": {"rate": -1}}, {"parameters": {"unknown": 1}}, {"kind": "x"}, {"format": 2},
+    ],
+)  # fmt: skip
+def test_a_header_that_is_none_is_refused_by_name(tmp_path, change):
+    path = tmp_path / "f.safetensors"
+    FastSlowForecaster(rate=RATE, max_slots=4).fit(turning(3)).save(path)
+    tensors, header = load_tensors(path, 2**28)
+    save_tensors(path, tensors, {k: v for k, v in header.items() if not k.startswith("sha")} | change)
+    with pytest.raises(InputError, match=r"f\.safetensors holds"):
+        FastSlowForecaster.load(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rate": 0}, "got rate=0; a positive number was expected"), ({"horizon": float("nan")}, "got horizon=nan"),
+        ({"horizon": 0.01}, "that is not one step"), ({"widths": (1, 1, 0, 1)}, "positive numbers were expected"),
+        ({"max_slots": 1}, "at least 2 slots"), ({"learn_every": True}, "got learn_every=True"),
+    ],
+)  # fmt: skip
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        FastSlowForecaster(**options)
+
+
+def test_what_cannot_be_learned_or_asked_is_refused_in_words():
+    forecaster = FastSlowForecaster(rate=RATE)
+    with pytest.raises(InputError, match=r"got 1 tracks, none of 3\.1 s without a gap"):
+        forecaster.fit(straight(20, rate=RATE))
+    forecaster.update("a", 0.0, 0.0, 0.0)
+    for t, x, message in ((0.0, 1.0, "time must rise"), (1.0, float("nan"), "finite numbers were expected")):
+        with pytest.raises(InputError, match=message):
+            forecaster.update("a", t, x, 0.0)
+    shown(forecaster, straight(30, rate=RATE))
+    for horizon in (0, -1.0, 2.5, True, "x"):
+        with pytest.raises(InputError, match="this forecaster looks up to 2 s ahead"):
+            forecaster.predict("t0", horizon)
+    assert len(forecaster.predict("t0", 0.5).positions) == 5
+
+
+def test_answers_do_not_depend_on_torchs_default_type(tmp_path):
+    torch.set_default_dtype(torch.float64)
+    try:
+        path = tmp_path / "f.safetensors"
+        FastSlowForecaster(rate=RATE).fit(turning(3)).save(path)
+        assert FastSlowForecaster.load(path).memory_.num_written > 0
+    finally:
+        torch.set_default_dtype(torch.float32)
