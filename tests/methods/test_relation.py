@@ -80,7 +80,8 @@ def test_scores_agree_with_the_published_layers_on_each_pair_by_itself(edge):
     with torch.no_grad():
         for b in range(2):
             for c in range(3):
-                class_map = sum(given.support[b, n] for n in range(6) if given.support_labels[b, n] == c)
+                members = [given.support[b, n] for n in range(6) if given.support_labels[b, n] == c]
+                class_map = sum(members) / len(members)
                 for n in range(4):
                     maps = (part.view(4, edge, edge) for part in (class_map, given.query[b, n]))
                     score = reference_score(method.relation, *maps)
@@ -113,7 +114,7 @@ def test_classes_never_shown_are_no_answer_and_do_not_count_in_the_loss():
     assert all(torch.isfinite(p.grad).all() for p in method.relation.parameters())
 
 
-def test_a_class_is_the_sum_of_its_maps_so_that_order_and_names_play_no_part():
+def test_a_class_is_the_mean_of_its_maps_so_that_order_and_names_play_no_part():
     method, given = make(), task()
     state = method.learn(given.support, given.support_labels)
     flipped = method.learn(given.support.flip(1), given.support_labels.flip(1))
@@ -121,6 +122,8 @@ def test_a_class_is_the_sum_of_its_maps_so_that_order_and_names_play_no_part():
     names = torch.tensor([2, 0, 1])
     renamed = method(given.support, names[given.support_labels], given.query)
     assert_close(renamed[..., names], method.answer(given.query, state))
+    five_times = method(given.support.repeat(1, 5, 1), given.support_labels.repeat(1, 5), given.query)
+    assert_close(five_times, method.answer(given.query, state))
 
 
 def test_batch_norm_of_the_module_is_by_the_batch_in_training_and_frozen_after():

@@ -74,11 +74,12 @@ class RelationModule(nn.Module):
 
 
 class RelationNetwork(Method[ClassMaps]):
-    r"""A class is the sum of its examples' feature maps, and a learned module says how alike a query is to it.
+    r"""A class is the mean of its examples' feature maps, and a learned module says how alike a query is to it.
 
     Eq. 1 of that paper: :math:`r_{i,j} = g_\phi(\mathcal{C}(f_\varphi(x_i), f_\varphi(x_j)))`, for several shots with
-    the sum of :math:`f_\varphi(x_i)` over the class. Encoder and module are trained together, from nothing. At test
-    statistics of batch norm are running averages, so that each query is answered as if alone.
+    the sum of :math:`f_\varphi(x_i)` over the class; here the mean, so that a module trained at one shot can be asked at
+    five. Encoder and module are trained together, from nothing. At test statistics of batch norm are running averages,
+    so that each query is answered as if alone.
 
     Args:
         encoder: images to feature maps, flattened: without a projection.
@@ -123,14 +124,15 @@ class RelationNetwork(Method[ClassMaps]):
         self, examples: Float[Tensor, "batch queries features"], state: ClassMaps
     ) -> Float[Tensor, "batch queries classes"]:
         """Relation scores of queries with all classes, shown or not, between 0 and 1."""
-        classes, queries = (part.reshape(*part.shape[:2], *self.map_shape) for part in (state.sums, examples))
+        means = state.sums / state.counts.clamp_min(1).unsqueeze(-1)
+        classes, queries = (part.reshape(*part.shape[:2], *self.map_shape) for part in (means, examples))
         scores: Tensor = self.relation(classes, queries)
         return scores
 
     def loss(self, task: Task) -> Float[Tensor, ""]:
         """The mean squared distance of relation scores to 1 for the query's class and 0 for the others (Eq. 2 there).
 
-        Classes without an example do not count. A sum is the same in two parts, so that `Task.cut` plays no part.
+        Classes without an example do not count. A mean is the same in two parts, so that `Task.cut` plays no part.
         """
         state = self.learn(task.support, task.support_labels)
         scores = self.scores(task.query, state)
