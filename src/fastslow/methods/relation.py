@@ -77,9 +77,9 @@ class RelationNetwork(Method[ClassMaps]):
     r"""A class is the mean of its examples' feature maps, and a learned module says how alike a query is to it.
 
     Eq. 1 of that paper: :math:`r_{i,j} = g_\phi(\mathcal{C}(f_\varphi(x_i), f_\varphi(x_j)))`, for several shots with
-    the sum of :math:`f_\varphi(x_i)` over the class; here the mean, so that a module trained at one shot can be asked at
-    five. Encoder and module are trained together, from nothing. At test statistics of batch norm are running averages,
-    so that each query is answered as if alone.
+    the sum of :math:`f_\varphi(x_i)` over the class; here the mean, so that a module trained at one shot can be asked
+    at five. Encoder and module are trained together, from nothing. At test statistics of batch norm are running
+    averages, so that each query is answered as if alone.
 
     Args:
         encoder: images to feature maps, flattened: without a projection.
