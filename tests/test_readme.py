@@ -17,7 +17,7 @@ def blocks():
     return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(2), ids=["ten lines", "a stream"])
+@pytest.mark.parametrize("number", range(3), ids=["ten lines", "a stream", "road users"])
 def test_the_code_does_what_it_says(number, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = blocks()[number]
@@ -28,7 +28,7 @@ def test_the_code_does_what_it_says(number, capsys, tmp_path, monkeypatch):
 
 
 def test_no_code_is_left_out():
-    assert len(blocks()) == 2
+    assert len(blocks()) == 3
 
 
 def test_the_table_of_novelty_is_that_of_the_results():

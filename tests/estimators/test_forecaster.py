@@ -16,26 +16,9 @@ from fastslow.core.motion import samples_needed
 from fastslow.data.tracks.base import TrackData
 from fastslow.errors import InputError
 from fastslow.tensors import load_tensors, save_tensors
-from track_sample import straight
+from track_sample import straight, turning
 
 RATE = 10.0
-
-
-def turning(count=30, seed=0, length=60):
-    """Everyone comes along x at about 1 m/s, and turns to the left at x = 3 m: only the place tells."""
-    random = np.random.default_rng(seed)
-    parts, times = [], []
-    for _ in range(count):
-        speed, y = random.normal(1.0, 0.1), random.normal(0.0, 0.2)
-        way = speed * np.arange(length) / RATE
-        before, after = np.minimum(way, 3.0), np.maximum(way - 3.0, 0.0)
-        parts.append(np.column_stack([before, y + after]) + random.normal(0, 0.01, (length, 2)))
-        times.append(np.arange(length) / RATE)
-    names = tuple(f"p{k}" for k in range(count))
-    return TrackData(
-        np.concatenate(parts), np.concatenate(times), np.repeat(np.arange(count), length), names,
-        ("pedestrian",) * count, ("r",) * count, (RATE,) * count,
-    )  # fmt: skip
 
 
 def shown(forecaster, tracks, upto=None):

@@ -11,6 +11,9 @@ from fastslow.data.images.omniglot import load_omniglot, omniglot_split
 from fastslow.data.images.parts import load_own_images
 from fastslow.data.registry import DATA, DataSource, data_names, fetch, load_source
 from fastslow.data.splits import Split, make_split, random_split
+from fastslow.data.tracks.base import TrackData
+from fastslow.data.tracks.junction import make_junction
+from fastslow.data.tracks.registry import load_tracks
 
 __all__ = [
     "DATA",
@@ -20,6 +23,7 @@ __all__ = [
     "EpisodeDataset",
     "EpisodeSampler",
     "Split",
+    "TrackData",
     "cache_folder",
     "data_folder",
     "data_names",
@@ -30,7 +34,9 @@ __all__ = [
     "load_omniglot",
     "load_own_images",
     "load_source",
+    "load_tracks",
     "make_glyphs",
+    "make_junction",
     "make_split",
     "omniglot_split",
     "random_split",

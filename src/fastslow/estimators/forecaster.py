@@ -30,14 +30,17 @@ class Forecast(NamedTuple):
     Attributes:
         times: seconds, on the clock of the track, shape (steps,).
         positions: metres, shape (steps, 2).
-        spread: root mean square distance that is expected between these and where it will be, metres, shape (steps,).
+        spread: root mean square distance that is expected between these and where it will be, metres, shape (steps,);
+            not a number before anything has been learned.
         evidence: about how many errors of before speak, here and moving like this.
+        plain: positions without what has been learned, shape (steps, 2).
     """
 
     times: Float64[np.ndarray, " steps"]
     positions: Float64[np.ndarray, "steps 2"]
     spread: Float64[np.ndarray, " steps"]
     evidence: float
+    plain: Float64[np.ndarray, "steps 2"]
 
 
 class FastSlowForecaster:
@@ -92,6 +95,7 @@ class FastSlowForecaster:
             raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {', '.join(Widths._fields)}")
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
+        self._every = max(1, round(self.learn_every * self.rate))  # samples
         self.max_slots, self.empty, self.widths = max_slots, empty, Widths(*map(float, widths))
         self._forget()
 
@@ -110,7 +114,7 @@ class FastSlowForecaster:
             InputError: if none of them is long enough for a forecast and its outcome.
         """
         even = resampled(tracks, self.rate)
-        pieces = self._moments(even)
+        pieces = _pieces(even, self._length, self._every)
         if not len(pieces):
             raise InputError(
                 f"got {tracks.num_tracks} tracks, none of {self._length / self.rate:.3g} s without a gap, which a "
@@ -128,7 +132,7 @@ class FastSlowForecaster:
 
     def partial_fit(self, tracks: TrackData) -> FastSlowForecaster:
         """Learns tracks whose future is known, in order; those too short for it teach nothing."""
-        self._learn(self._moments(resampled(tracks, self.rate)))
+        self._learn(_pieces(resampled(tracks, self.rate), self._length, self._every))
         return self
 
     def update(
@@ -166,19 +170,23 @@ class FastSlowForecaster:
         """
         steps = self.steps if horizon is None else self._steps_within(horizon)
         now, history = self._live.history(track)
-        positions, spread, evidence = self._forecast(history[None])
+        positions, spread, evidence, plain = self._forecast(history[None])
         times = now + np.arange(1, steps + 1) / self.rate
-        return Forecast(times, positions[0, :steps], spread[0, :steps], float(evidence[0]))
+        return Forecast(times, positions[0, :steps], spread[0, :steps], float(evidence[0]), plain[0, :steps])
+
+    def ready(self, track: Hashable) -> bool:
+        """Whether there is such a track, with history enough for `predict`."""
+        return self._live.is_ready(track)
 
     def predict_all(self) -> dict[Hashable, Forecast]:
         """`predict` for every track that has history enough, at once."""
         names, now, histories = self._live.histories()
         if not names:
             return {}
-        positions, spread, evidence = self._forecast(histories)
+        positions, spread, evidence, plain = self._forecast(histories)
         ahead = np.arange(1, self.steps + 1) / self.rate
         return {
-            name: Forecast(now[row] + ahead, positions[row], spread[row], float(evidence[row]))
+            name: Forecast(now[row] + ahead, positions[row], spread[row], float(evidence[row]), plain[row])
             for row, name in enumerate(names)
         }
 
@@ -203,32 +211,43 @@ class FastSlowForecaster:
     def _forget(self) -> None:
         self.damping_ = 0.0
         self.memory_ = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty)
-        every = max(1, round(self.learn_every * self.rate))
         past = samples_needed(self.rate)
         self._live = LiveTracks(
-            self.rate, past=past, steps=self.steps, every=every, max_gap=self.max_gap, drop_after=self.drop_after
+            self.rate, past=past, steps=self.steps, every=self._every, max_gap=self.max_gap, drop_after=self.drop_after
         )
-
-    def _moments(self, even: TrackData) -> Float64[np.ndarray, "moments samples 2"]:
-        """Past and outcome of every moment of tracks that is learned from, in the order of time within each."""
-        every, starts = max(1, round(self.learn_every * self.rate)), even.starts.tolist()
-        first = [np.arange(a, b - self._length + 1, every) for a, b in itertools.pairwise(starts)]
-        at = np.concatenate([np.empty(0, np.int64), *first])
-        pieces: np.ndarray = even.positions[at[:, None] + np.arange(self._length)]
-        return pieces
 
     def _learn(self, pieces: Float64[np.ndarray, "moments samples 2"]) -> None:
         motion = motion_of(pieces[:, : -self.steps], self.rate)
         base = motion.forecast(self.steps, rate=self.rate, damping=self.damping_)
         self.memory_.write(motion.keys(self.widths), motion.turned(pieces[:, -self.steps :] - base))
 
-    def _forecast(self, histories: Float64[np.ndarray, "rows samples 2"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _forecast(self, histories: Float64[np.ndarray, "rows samples 2"]) -> tuple[np.ndarray, ...]:
+        """Positions, spread, evidence and plain positions."""
         motion = motion_of(histories, self.rate)
         read = self.memory_.read(motion.keys(self.widths))
         base = motion.forecast(self.steps, rate=self.rate, damping=self.damping_)
-        return base + motion.turned_back(read.error), np.sqrt(read.square), read.weight
+        spread = np.sqrt(read.square) if self.memory_.num_written else np.full_like(read.square, np.nan)
+        return base + motion.turned_back(read.error), spread, read.weight, base
 
     def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
         if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
             raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {self.horizon:g} s ahead")
         return int(max(1, round(horizon * self.rate)))
+
+
+def learned_errors(forecaster: FastSlowForecaster) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place and mean error at the horizon of each slot, metres, both of shape (slots, 2); and its count."""
+    memory = forecaster.memory_
+    keys, errors = memory.keys, memory.errors[:, -1]
+    along = keys[:, 2:4] / np.maximum(np.hypot(*keys[:, 2:4].T), 1e-12)[:, None]
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    world = errors[:, :1] * along + errors[:, 1:] * across
+    return keys[:, :2] * forecaster.widths.place, world, memory.counts
+
+
+def _pieces(even: TrackData, length: int, every: int) -> Float64[np.ndarray, "moments samples 2"]:
+    """So many samples from each moment of tracks that is learned from, in the order of time within each."""
+    first = [np.arange(a, b - length + 1, every) for a, b in itertools.pairwise(even.starts.tolist())]
+    at = np.concatenate([np.empty(0, np.int64), *first])
+    pieces: np.ndarray = even.positions[at[:, None] + np.arange(length)]
+    return pieces

@@ -82,6 +82,11 @@ class LiveTracks:
         self._drop(t)
         return np.array(found) if found else None
 
+    def is_ready(self, name: Hashable) -> bool:
+        """Whether a track has samples enough."""
+        track = self._tracks.get(name)
+        return track is not None and track.count >= self.past
+
     def history(self, name: Hashable) -> tuple[float, Float64[np.ndarray, "samples 2"]]:
         """Time of the last even sample of a track, and as many of them as a forecast needs.
 

@@ -29,6 +29,7 @@ class TrackData:
         recordings: where each was recorded; tracks of one recording share place and clock.
         rates: samples a second of each track, as its source states them, Hz.
         repairs: what was mended in reading, by what it was, and how often.
+        one_clock: whether times of one recording are of one clock; if not, each track's begin anew.
 
     Raises:
         InputError: if these do not fit together.
@@ -42,6 +43,7 @@ class TrackData:
     recordings: tuple[str, ...]
     rates: tuple[float, ...]
     repairs: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    one_clock: bool = True
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -95,7 +97,7 @@ class TrackData:
         }
         return TrackData(
             self.positions[index], self.times[index], np.repeat(np.arange(len(tracks)), lengths), **chosen,
-            repairs=self.repairs,
+            repairs=self.repairs, one_clock=self.one_clock,
         )  # fmt: skip
 
     def of_kind(self, kind: str) -> TrackData:
@@ -127,4 +129,5 @@ def joined(parts: Sequence[TrackData]) -> TrackData:
         np.concatenate([np.empty(0, np.int64), *(part.track + n for part, n in zip(parts, first, strict=False))]),
         **texts,
         repairs=dict(sum((Counter(part.repairs) for part in parts), Counter[str]())),
+        one_clock=all(part.one_clock for part in parts),
     )

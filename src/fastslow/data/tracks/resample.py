@@ -62,7 +62,7 @@ def resampled(tracks: TrackData, rate: float, *, gap: float = GAP) -> TrackData:
         np.concatenate([np.empty((0, 2)), *parts]), np.concatenate([np.empty(0), *times]),
         np.repeat(np.arange(len(parts)), [len(part) for part in parts]), tuple(names),
         tuple(tracks.kinds[k] for k in source), tuple(tracks.recordings[k] for k in source),
-        tuple(float(rate) for _ in source), repairs,
+        tuple(float(rate) for _ in source), repairs, tracks.one_clock,
     )  # fmt: skip
 
 

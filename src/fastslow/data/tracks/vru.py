@@ -74,7 +74,8 @@ def _load(archive: Path, kind: str, rate: float) -> TrackData:
         shown_path(archive), number, rows[:, 1], rows[:, 2:], lines, names, [kind] * len(names), recordings, rates
     )
     tracks = as_tracks(made)
-    return dataclasses.replace(tracks, repairs={**tracks.repairs, REBUILT: rebuilt}) if rebuilt else tracks
+    repairs = {**tracks.repairs, **({REBUILT: rebuilt} if rebuilt else {})}
+    return dataclasses.replace(tracks, repairs=repairs, one_clock=False)
 
 
 def _files(archive: Path) -> Iterator[_File]:

@@ -1,0 +1,157 @@
+"""`fastslow forecast`: forecasts of tracks as they go on, learned from on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastslow.data.tracks.base import TrackData
+    from fastslow.estimators.forecaster import FastSlowForecaster
+    from fastslow.estimators.replay import Played
+
+
+def forecast(
+    tracks: str,
+    *,
+    out: Path | None = None,
+    map: Path | None = None,
+    kind: str = "",
+    rate: float = 25.0,
+    horizon: float = 2.0,
+    every: float = 1.0,
+    step: float = 0.4,
+    slots: int = 256,
+    frame_rate: float | None = None,
+    metres: float | None = None,
+    data_dir: Path | None = None,
+    model: Path | None = None,
+    save: Path | None = None,
+) -> None:
+    """Forecast road users in the order in which they come, and learn from each as its future is seen.
+
+    Prints how far off forecasts were, with what had been learned by then and without.
+
+    Args:
+        tracks: junction (embedded), vru, a table with the columns track, t (or frame), x, y and, if there are, kind and
+            recording; or a folder of inD or of the Stanford Drone Dataset.
+        out: .csv file to write forecasts to.
+        map: .png file to draw what was learned of the place to; several recordings get a file each.
+        kind: of road users to take alone, such as pedestrian; all if not given.
+        rate: samples a second that forecasts are made of, Hz.
+        horizon: seconds ahead.
+        every: seconds from one forecast of a track to the next.
+        step: seconds between the moments of a forecast that are written.
+        slots: of the memory.
+        frame_rate: frames a second of a table that counts frames.
+        metres: that one unit of a table, or one pixel of the Stanford Drone Dataset, is.
+        data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
+        model: .safetensors file of a forecaster to go on with, in place of rate, horizon and slots.
+        save: .safetensors file to save the forecaster to, of one recording.
+    """
+    from fastslow.cli.track_progress import track_bar
+    from fastslow.data.tracks.registry import load_tracks
+    from fastslow.errors import InputError, shown
+    from fastslow.estimators.forecaster import FastSlowForecaster
+    from fastslow.estimators.replay import play
+    from fastslow.files import refuse_unwritable, write_text
+
+    for name, seconds in (("every", every), ("step", step)):
+        if not seconds > 0:
+            raise InputError(f"got {name}={shown(seconds)}; a positive number of seconds was expected")
+    for path in (out, map, save):
+        if path is not None:
+            refuse_unwritable(path)
+    data = load_tracks(tracks, data_dir=data_dir, rate=frame_rate, metres=metres)
+    data = data.of_kind(kind) if kind else data
+    by_recording = _by_recording(data)
+    if len(by_recording) > 1 and (save or model):
+        raise InputError(
+            f"got {len(by_recording)} recordings, each of a place of its own, to learn in one forecaster; give tracks "
+            "of one recording, or leave out --save and --model"
+        )
+    lines, played = ["recording,track,made_at,t,x,y,spread,plain_x,plain_y,error,plain_error"], []
+    for recording, part in by_recording.items():
+        forecaster = (
+            FastSlowForecaster(rate=rate, horizon=horizon, max_slots=slots)
+            if model is None
+            else FastSlowForecaster.load(model)
+        )
+        with track_bar(recording) as on_sample:
+            found = list(play(forecaster, part, every=every, on_sample=on_sample))
+        played += found
+        lines += [line for one in found for line in _lines(recording, part, one, step)]
+        if map is not None:
+            _draw(recording, part, forecaster, map if len(by_recording) == 1 else _beside(map, recording))
+        if save is not None:
+            forecaster.save(save)
+    if out is not None:
+        write_text(out, "\n".join(lines) + "\n")
+    _tell(data, played)
+
+
+def _by_recording(data: TrackData) -> dict[str, TrackData]:
+    numbers: dict[str, list[int]] = {}
+    for number, name in enumerate(data.recordings):
+        numbers.setdefault(name, []).append(number)
+    return {name: data.select(its) for name, its in numbers.items()}
+
+
+def _lines(recording: str, part: TrackData, one: Played, step: float) -> list[str]:
+    """A forecast as lines of the table, a moment each `step` seconds and the last."""
+    import numpy as np
+
+    forecast, count = one.forecast, len(one.forecast.times)
+    apart = max(1, round(step / (forecast.times[1] - forecast.times[0]))) if count > 1 else 1
+    lines = []
+    for at in sorted({*range(apart - 1, count, apart), count - 1}):
+        off = [np.hypot(*(positions[at] - one.outcome[at])) for positions in (forecast.positions, forecast.plain)]
+        numbers = [
+            one.made_at, forecast.times[at], *forecast.positions[at], forecast.spread[at], *forecast.plain[at], *off
+        ]  # fmt: skip
+        shown = ",".join("" if np.isnan(number) else f"{number:.3f}" for number in numbers)
+        lines.append(f"{_quoted(recording)},{_quoted(part.names[one.track])},{shown}")
+    return lines
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
+
+
+def _draw(recording: str, part: TrackData, forecaster: FastSlowForecaster, path: Path) -> None:
+    from fastslow.estimators.forecaster import learned_errors
+    from fastslow.report.figures.error_map import ErrorMap
+
+    starts = part.starts.tolist()
+    paths = [part.positions[starts[number] : starts[number + 1]] for number in range(part.num_tracks)]
+    title = f"{recording}: where road users went, from where they had been expected {forecaster.horizon:g} s before"
+    ErrorMap(title, paths, *learned_errors(forecaster)).plot(path)
+
+
+def _beside(path: Path, recording: str) -> Path:
+    safe = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in recording)
+    return path.with_name(f"{path.stem}-{safe}{path.suffix}")
+
+
+def _tell(data: TrackData, played: list[Played]) -> None:
+    """What was read and mended, and how far off forecasts were, in three parts of the stream."""
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(data.kinds).items()))
+    console.print(f"{data.num_tracks} tracks ({kinds}), {len(played)} forecasts", markup=False)
+    for what, count in data.repairs.items():
+        console.print(f"mended: {count} {what}", markup=False)
+    errors = np.array([found for one in played if (found := one.errors()) is not None]).reshape(-1, 4)
+    if not len(errors):
+        console.print("no track lasted until the end of a forecast: nothing was learned, and errors are not known")
+        return
+    table = Table(title="Distance from where they then were, metres", title_justify="left")
+    for column in ("forecasts", "learned: mean", "at the horizon", "not learned: mean", "at the horizon"):
+        table.add_column(column, justify="right")
+    for part in np.array_split(errors, min(3, len(errors))):
+        table.add_row(str(len(part)), *(f"{number:.3f}" for number in part.mean(0)))
+    console.print(table)

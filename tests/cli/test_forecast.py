@@ -1,0 +1,87 @@
+"""`fastslow forecast`: tracks in, forecasts, a map and what was learned out."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from fastslow import FastSlowForecaster
+from fastslow.cli import main
+from track_sample import straight, turning
+
+
+def write(path, tracks):
+    rows = [
+        f"{tracks.recordings[number]},{tracks.names[number]},{t:.3f},{x:.4f},{y:.4f},{tracks.kinds[number]}"
+        for number, t, (x, y) in zip(tracks.track.tolist(), tracks.times, tracks.positions, strict=True)
+    ]
+    path.write_text("\n".join(["recording,track,t,x,y,kind", *rows]) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def table(tmp_path):
+    return write(tmp_path / "tracks.csv", turning(20, apart=3.0))
+
+
+def test_forecasts_are_written_before_their_future_and_get_better(table, tmp_path, capsys):
+    out, picture, saved = (tmp_path / name for name in ("f.csv", "map.png", "f.safetensors"))
+    main(["forecast", table, "--out", str(out), "--map", str(picture), "--rate", "10", "--save", str(saved)])
+    said = capsys.readouterr().out
+    assert "20 tracks (20 pedestrian)" in said
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(float(row["t"]) > float(row["made_at"]) for row in rows)
+    known = [row for row in rows if row["error"]]
+    late = known[len(known) // 2 :]
+    learned, plain = (np.mean([float(row[name]) for row in late]) for name in ("error", "plain_error"))
+    assert learned < 0.8 * plain
+    assert rows[0]["spread"] == ""
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert FastSlowForecaster.load(saved).memory_.num_written > 0
+
+
+def test_what_was_learned_goes_on(table, tmp_path, capsys):
+    saved, out = tmp_path / "f.safetensors", tmp_path / "f.csv"
+    main(["forecast", table, "--rate", "10", "--save", str(saved)])
+    main(["forecast", table, "--model", str(saved), "--out", str(out)])
+    capsys.readouterr()
+    with out.open() as file:
+        first = next(csv.DictReader(file))
+    assert first["spread"] != ""
+
+
+def test_recordings_are_places_of_their_own(tmp_path, capsys):
+    tracks = straight(60, 60, recordings=["north", "south/2"], names=["a", "b"])
+    table, picture = write(tmp_path / "t.csv", tracks), tmp_path / "map.png"
+    main(["forecast", table, "--map", str(picture), "--rate", "10"])
+    assert {path.name for path in tmp_path.glob("*.png")} == {"map-north.png", "map-south_2.png"}
+    with pytest.raises(SystemExit) as caught:
+        main(["forecast", table, "--save", str(tmp_path / "f.safetensors")])
+    assert caught.value.code != 0
+    assert "got 2 recordings, each of a place of its own" in capsys.readouterr().err
+
+
+def test_tracks_too_short_are_said_and_nothing_is_made_up(tmp_path, capsys):
+    main(["forecast", write(tmp_path / "t.csv", straight(20)), "--rate", "10"])
+    assert "no track lasted until the end of a forecast" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.csv"], "give junction, vru, a table"),
+        (["junction", "--frame-rate", "10"], "got rate for 'junction'"),
+        (["TABLE", "--kind", "car"], "there are pedestrian"), (["TABLE", "--every", "0"], "got every=0"),
+        (["TABLE", "--out", "TABLE/f.csv"], "tracks.csv"), (["TABLE", "--model", "none.safetensors"], "none"),
+        (["TABLE", "--horizon", "-1"], "got horizon=-1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_forecast_is_refused_in_one_line(table, arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(["forecast", *(argument.replace("TABLE", table) for argument in arguments)])
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.splitlines()) == 1
