@@ -40,7 +40,7 @@ def test_forecasts_are_written_before_their_future_and_get_better(table, tmp_pat
     assert learned < 0.8 * plain
     assert rows[0]["spread"] == ""
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert FastSlowForecaster.load(saved).memory_.num_written > 0
+    assert FastSlowForecaster.load(saved).rule_.memory.num_written > 0
 
 
 def test_what_was_learned_goes_on(table, tmp_path, capsys):

@@ -51,16 +51,16 @@ def test_where_others_have_turned_the_next_one_is_expected_to_turn():
     assert error(learned, others) < 0.4 * error(plain, others)
     somewhere = straight(60, rate=RATE)
     far = TrackData(**{**vars(somewhere), "positions": somewhere.positions + 500.0})
-    plain.damping_ = learned.damping_
+    plain.rule_.damping = learned.rule_.damping
     assert error(learned, far) == pytest.approx(error(plain, far), abs=1e-3)
 
 
 def test_a_stream_teaches_what_whole_tracks_teach():
     tracks = turning(5)
     stream, whole = shown(FastSlowForecaster(rate=RATE), tracks), FastSlowForecaster(rate=RATE).partial_fit(tracks)
-    assert stream.memory_.num_written == whole.memory_.num_written > 0
-    for name, part in stream.memory_.arrays().items():
-        assert np.allclose(part, whole.memory_.arrays()[name])
+    assert stream.rule_.memory.num_written == whole.rule_.memory.num_written > 0
+    for name, part in stream.rule_.memory.arrays().items():
+        assert np.allclose(part, whole.rule_.memory.arrays()[name])
 
 
 def test_updates_at_another_rate_are_interpolated_and_gaps_begin_a_history_anew():
@@ -102,7 +102,7 @@ def test_memory_stays_within_its_bounds_and_tracks_without_news_are_forgotten():
     for number in range(300):
         for step in range(samples_needed(RATE) + 6):
             forecaster.update(number, number + step / RATE, 0.1 * step + number, 0.0)
-    assert forecaster.memory_.size == 16
+    assert forecaster.rule_.memory.size == 16
     assert len(forecaster._live) < 5
     with pytest.raises(InputError, match="nothing has been heard of it, or not for 2 s"):
         forecaster.predict(0)
@@ -116,7 +116,7 @@ def test_what_was_saved_forecasts_alike(tmp_path):
     learned = FastSlowForecaster(rate=RATE, horizon=1.5, max_gap=0.3).fit(turning())
     learned.save(tmp_path / "f.safetensors")
     again = FastSlowForecaster.load(tmp_path / "f.safetensors")
-    assert (again.rate, again.horizon, again.max_gap, again.damping_) == (RATE, 1.5, 0.3, learned.damping_)
+    assert (again.rate, again.horizon, again.max_gap, again.rule_.damping) == (RATE, 1.5, 0.3, learned.rule_.damping)
     others = turning(5, seed=3)
     assert error(again, others) == error(learned, others)
     with pytest.raises(InputError, match=r"ends in \.safetensors"):
@@ -184,6 +184,6 @@ def test_answers_do_not_depend_on_torchs_default_type(tmp_path):
     try:
         path = tmp_path / "f.safetensors"
         FastSlowForecaster(rate=RATE).fit(turning(3)).save(path)
-        assert FastSlowForecaster.load(path).memory_.num_written > 0
+        assert FastSlowForecaster.load(path).rule_.memory.num_written > 0
     finally:
         torch.set_default_dtype(torch.float32)

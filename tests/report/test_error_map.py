@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from fastslow import FastSlowForecaster
-from fastslow.estimators.forecaster import learned_errors
 from fastslow.report.figures.error_map import ErrorMap
 from track_sample import turning
 
 
 def test_arrows_stand_where_forecasts_were_made_and_point_where_people_went(tmp_path):
     learned = FastSlowForecaster(rate=10.0, horizon=1.0).partial_fit(turning())
-    places, errors, counts = learned_errors(learned)
+    places, errors, counts = learned.rule_.learned_errors()
     turn = (abs(places[:, 0] - 2.7) < 0.4) & (places[:, 1] < 0.5)
     assert turn.any()
     assert errors[turn, 1].mean() > 0.3  # to the left, which is up

@@ -120,13 +120,12 @@ def _quoted(text: str) -> str:
 
 
 def _draw(recording: str, part: TrackData, forecaster: FastSlowForecaster, path: Path) -> None:
-    from fastslow.estimators.forecaster import learned_errors
     from fastslow.report.figures.error_map import ErrorMap
 
     starts = part.starts.tolist()
     paths = [part.positions[starts[number] : starts[number + 1]] for number in range(part.num_tracks)]
     title = f"{recording}: where road users went, from where they had been expected {forecaster.horizon:g} s before"
-    ErrorMap(title, paths, *learned_errors(forecaster)).plot(path)
+    ErrorMap(title, paths, *forecaster.rule_.learned_errors()).plot(path)
 
 
 def _beside(path: Path, recording: str) -> Path:

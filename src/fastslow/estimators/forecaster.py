@@ -12,16 +12,15 @@ import numpy as np
 from jaxtyping import Float64
 
 from fastslow.core.error_memory import ErrorMemory
-from fastslow.core.motion import Widths, motion_of, samples_needed
+from fastslow.core.motion import Widths, samples_needed
 from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.resample import resampled
 from fastslow.errors import InputError, shown
+from fastslow.estimators.corrected import CorrectedMotion
 from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
 from fastslow.estimators.live_tracks import LiveTracks
 
 _WIDTHS = Widths()
-#: Shares of the velocity lost within a second, of which `fit` takes the best.
-_DAMPINGS = np.concatenate([[0.0], np.geomspace(0.01, 0.9, 40)])
 
 
 class Forecast(NamedTuple):
@@ -69,8 +68,7 @@ class FastSlowForecaster:
         drop_after: seconds without an update after which a track is forgotten; what was learned of it stays.
 
     Attributes:
-        damping_: share of the velocity lost within a second; 0 before `fit`.
-        memory_: what has been learned.
+        rule_: what has been learned: `damping`, 0 before `fit`, and `memory`.
     """
 
     def __init__(
@@ -100,6 +98,11 @@ class FastSlowForecaster:
         self._forget()
 
     @property
+    def rule_(self) -> CorrectedMotion:
+        """See the class."""
+        return self._rule
+
+    @property
     def steps(self) -> int:
         """Samples of a forecast."""
         return round(self.horizon * self.rate)
@@ -114,25 +117,20 @@ class FastSlowForecaster:
             InputError: if none of them is long enough for a forecast and its outcome.
         """
         even = resampled(tracks, self.rate)
-        pieces = _pieces(even, self._length, self._every)
-        if not len(pieces):
+        moments = _moments(even, self._rule.length, self._every)
+        if not len(moments):
             raise InputError(
-                f"got {tracks.num_tracks} tracks, none of {self._length / self.rate:.3g} s without a gap, which a "
+                f"got {tracks.num_tracks} tracks, none of {self._rule.length / self.rate:.3g} s without a gap, which a "
                 "forecast and its outcome take; give longer ones, or a shorter horizon"
             )
         self._forget()
-        known, future = pieces[:, : -self.steps], pieces[:, -self.steps :]
-        motion = motion_of(known, self.rate)
-        errors = [
-            np.square(motion.forecast(self.steps, rate=self.rate, damping=d) - future).sum(2).mean() for d in _DAMPINGS
-        ]
-        self.damping_ = float(_DAMPINGS[int(np.argmin(errors))])
-        self._learn(pieces)
+        self._rule.choose_damping(moments)
+        self._rule.learn(moments)
         return self
 
     def partial_fit(self, tracks: TrackData) -> FastSlowForecaster:
         """Learns tracks whose future is known, in order; those too short for it teach nothing."""
-        self._learn(_pieces(resampled(tracks, self.rate), self._length, self._every))
+        self._rule.learn(_moments(resampled(tracks, self.rate), self._rule.length, self._every))
         return self
 
     def update(
@@ -153,9 +151,7 @@ class FastSlowForecaster:
         Raises:
             InputError: if a number is not finite, or time does not rise; nothing has changed then.
         """
-        pieces = self._live.add(track, t, x, y)
-        if pieces is not None:
-            self._learn(pieces)
+        self._rule.learn_soon(self._live.add(track, t, x, y))
         return self
 
     def predict(self, track: Hashable, horizon: Any = None) -> Forecast:  # noqa: ANN401 - seconds
@@ -170,7 +166,7 @@ class FastSlowForecaster:
         """
         steps = self.steps if horizon is None else self._steps_within(horizon)
         now, history = self._live.history(track)
-        positions, spread, evidence, plain = self._forecast(history[None])
+        positions, spread, evidence, plain = self._rule.forecast(history[None])
         times = now + np.arange(1, steps + 1) / self.rate
         return Forecast(times, positions[0, :steps], spread[0, :steps], float(evidence[0]), plain[0, :steps])
 
@@ -183,7 +179,7 @@ class FastSlowForecaster:
         names, now, histories = self._live.histories()
         if not names:
             return {}
-        positions, spread, evidence, plain = self._forecast(histories)
+        positions, spread, evidence, plain = self._rule.forecast(histories)
         ahead = np.arange(1, self.steps + 1) / self.rate
         return {
             name: Forecast(now[row] + ahead, positions[row], spread[row], float(evidence[row]), plain[row])
@@ -203,31 +199,13 @@ class FastSlowForecaster:
         """
         return load_forecaster(path, cls)
 
-    @property
-    def _length(self) -> int:
-        """Samples of a forecast's past and outcome."""
-        return samples_needed(self.rate) + self.steps
-
     def _forget(self) -> None:
-        self.damping_ = 0.0
-        self.memory_ = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty)
+        memory = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty)
+        self._rule = CorrectedMotion(memory, rate=self.rate, steps=self.steps, widths=self.widths)
         past = samples_needed(self.rate)
         self._live = LiveTracks(
             self.rate, past=past, steps=self.steps, every=self._every, max_gap=self.max_gap, drop_after=self.drop_after
         )
-
-    def _learn(self, pieces: Float64[np.ndarray, "moments samples 2"]) -> None:
-        motion = motion_of(pieces[:, : -self.steps], self.rate)
-        base = motion.forecast(self.steps, rate=self.rate, damping=self.damping_)
-        self.memory_.write(motion.keys(self.widths), motion.turned(pieces[:, -self.steps :] - base))
-
-    def _forecast(self, histories: Float64[np.ndarray, "rows samples 2"]) -> tuple[np.ndarray, ...]:
-        """Positions, spread, evidence and plain positions."""
-        motion = motion_of(histories, self.rate)
-        read = self.memory_.read(motion.keys(self.widths))
-        base = motion.forecast(self.steps, rate=self.rate, damping=self.damping_)
-        spread = np.sqrt(read.square) if self.memory_.num_written else np.full_like(read.square, np.nan)
-        return base + motion.turned_back(read.error), spread, read.weight, base
 
     def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
         if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
@@ -235,19 +213,9 @@ class FastSlowForecaster:
         return int(max(1, round(horizon * self.rate)))
 
 
-def learned_errors(forecaster: FastSlowForecaster) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place and mean error at the horizon of each slot, metres, both of shape (slots, 2); and its count."""
-    memory = forecaster.memory_
-    keys, errors = memory.keys, memory.errors[:, -1]
-    along = keys[:, 2:4] / np.maximum(np.hypot(*keys[:, 2:4].T), 1e-12)[:, None]
-    across = np.column_stack([-along[:, 1], along[:, 0]])
-    world = errors[:, :1] * along + errors[:, 1:] * across
-    return keys[:, :2] * forecaster.widths.place, world, memory.counts
-
-
-def _pieces(even: TrackData, length: int, every: int) -> Float64[np.ndarray, "moments samples 2"]:
+def _moments(even: TrackData, length: int, every: int) -> Float64[np.ndarray, "moments samples 2"]:
     """So many samples from each moment of tracks that is learned from, in the order of time within each."""
     first = [np.arange(a, b - length + 1, every) for a, b in itertools.pairwise(even.starts.tolist())]
     at = np.concatenate([np.empty(0, np.int64), *first])
-    pieces: np.ndarray = even.positions[at[:, None] + np.arange(length)]
-    return pieces
+    moments: np.ndarray = even.positions[at[:, None] + np.arange(length)]
+    return moments

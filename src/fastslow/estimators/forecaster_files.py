@@ -30,12 +30,12 @@ def save_forecaster(path: str | Path, forecaster: FastSlowForecaster) -> None:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"got {shown_path(path)} to save a forecaster to; give a file that ends in .safetensors")
-    memory = forecaster.memory_
+    memory = forecaster.rule_.memory
     tensors = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in memory.arrays().items()}
     parameters = {name: getattr(forecaster, name) for name in _PARAMETERS}
     header = {
         "format": _FORMAT, "kind": _KIND, "parameters": parameters, "widths": list(forecaster.widths),
-        "damping": forecaster.damping_, "num_written": memory.num_written,
+        "damping": forecaster.rule_.damping, "num_written": memory.num_written,
     }  # fmt: skip
     save_tensors(path, tensors, header)
 
@@ -55,8 +55,8 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
         damping, written = header["damping"], header["num_written"]
         if type(damping) is not float or not 0 <= damping < 1 or type(written) is not int:
             raise InputError("its numbers are none that a forecaster has")
-        forecaster.memory_.restore({name: tensor.numpy() for name, tensor in tensors.items()}, written)
+        forecaster.rule_.memory.restore({name: tensor.numpy() for name, tensor in tensors.items()}, written)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{name} holds a forecaster that cannot be read ({shown_reason(error)})") from error
-    forecaster.damping_ = damping
+    forecaster.rule_.damping = damping
     return forecaster

@@ -19,14 +19,30 @@ _ROUNDING = 1e-6
 class _Track:
     """One road user: when and where it was last said to be, and samples at even times since its history began."""
 
-    __slots__ = ("count", "samples", "start", "t", "xy")
+    __slots__ = ("count", "filled", "samples", "start", "t", "x", "y")
 
-    def __init__(self, t: float, xy: tuple[float, float]) -> None:
-        self.begin(t, xy)
+    def __init__(self, t: float, x: float, y: float, room: int) -> None:
+        self.samples = np.empty((room, 2))
+        self.begin(t, x, y)
 
-    def begin(self, t: float, xy: tuple[float, float]) -> None:
+    def begin(self, t: float, x: float, y: float) -> None:
         """A history of one sample."""
-        self.start, self.t, self.xy, self.count, self.samples = t, t, xy, 1, [xy]
+        self.start = self.t = t
+        self.x, self.y, self.count, self.filled = x, y, 0, 0
+        self.append(x, y, 0)
+
+    def append(self, x: float, y: float, kept: int) -> None:
+        """One even sample more; where there is no room, so many of those before are kept."""
+        if self.filled == len(self.samples):
+            self.samples[:kept] = self.samples[-kept:]
+            self.filled = kept
+        self.samples[self.filled] = x, y
+        self.filled += 1
+        self.count += 1
+
+    def last(self, count: int) -> np.ndarray:
+        """The last even samples, shape (count, 2); a view."""
+        return self.samples[self.filled - count : self.filled]
 
 
 class LiveTracks:
@@ -49,7 +65,7 @@ class LiveTracks:
     def __len__(self) -> int:
         return len(self._tracks)
 
-    def add(self, name: Hashable, *sample: SupportsFloat) -> Float64[np.ndarray, "moments samples 2"] | None:
+    def add(self, name: Hashable, *sample: SupportsFloat) -> list[Float64[np.ndarray, "samples 2"]]:
         """Takes a sample in.
 
         Args:
@@ -57,7 +73,7 @@ class LiveTracks:
             sample: time, x and y, any numbers.
 
         Returns:
-            Past and outcome of each moment whose outcome is now known; None where there is none.
+            Past and outcome of each moment whose outcome is now known.
 
         Raises:
             InputError: if a number is not finite or time does not rise.
@@ -67,20 +83,20 @@ class LiveTracks:
             raise InputError(f"got t={t}, x={x}, y={y} for track {shown(name)}; finite numbers were expected")
         track = self._tracks.get(name)
         if track is None:
-            self._tracks[name] = _Track(t, (x, y))
+            self._tracks[name] = _Track(t, x, y, 2 * (self.past + self.steps))
             self._drop(t)
-            return None
+            return []
         if t <= track.t:
             raise InputError(f"got t={t} for track {shown(name)} after t={track.t}; time must rise within a track")
         self._tracks.move_to_end(name)
-        found: list[list[tuple[float, float]]] = []
+        found: list[np.ndarray] = []
         if t - track.t > self.max_gap + _ROUNDING:
-            track.begin(t, (x, y))
+            track.begin(t, x, y)
         else:
             found = self._extend(track, t, x, y)
-            track.t, track.xy = t, (x, y)
+            track.t, track.x, track.y = t, x, y
         self._drop(t)
-        return np.array(found) if found else None
+        return found
 
     def is_ready(self, name: Hashable) -> bool:
         """Whether a track has samples enough."""
@@ -101,29 +117,26 @@ class LiveTracks:
                 f"track {shown(name)} has {track.count} samples at {self.rate:g} Hz; a forecast needs {self.past}, "
                 f"{self.past / self.rate:.2g} s without a gap"
             )
-        return self._now(track), np.array(track.samples[-self.past :])
+        return self._now(track), track.last(self.past).copy()
 
     def histories(self) -> tuple[list[Hashable], list[float], Float64[np.ndarray, "tracks samples 2"]]:
         """Names, times and samples of all tracks that have enough of them."""
         ready = [(name, track) for name, track in self._tracks.items() if track.count >= self.past]
-        samples = [track.samples[-self.past :] for _, track in ready]
-        stacked = np.array(samples).reshape(len(ready), self.past, 2)
+        samples = [track.last(self.past) for _, track in ready]
+        stacked = np.stack(samples) if samples else np.empty((0, self.past, 2))
         return [name for name, _ in ready], [self._now(track) for _, track in ready], stacked
 
     def _now(self, track: _Track) -> float:
         return track.start + (track.count - 1) / self.rate
 
-    def _extend(self, track: _Track, t: float, x: float, y: float) -> list[list[tuple[float, float]]]:
+    def _extend(self, track: _Track, t: float, x: float, y: float) -> list[np.ndarray]:
         """Adds the even samples up to a moment; what they complete."""
-        (before, (x0, y0)), found, length = (track.t, track.xy), [], self.past + self.steps
+        before, x0, y0, found, length = track.t, track.x, track.y, [], self.past + self.steps
         while (moment := track.start + track.count / self.rate) <= t + _ROUNDING:
             share = (moment - before) / (t - before)
-            track.samples.append((x0 + share * (x - x0), y0 + share * (y - y0)))
-            track.count += 1
+            track.append(x0 + share * (x - x0), y0 + share * (y - y0), length)
             if track.count >= length and (track.count - length) % self.every == 0:
-                found.append(track.samples[-length:])
-        if len(track.samples) > 4 * length:
-            del track.samples[:-length]
+                found.append(track.last(length).copy())
         return found
 
     def _drop(self, t: float) -> None:

@@ -1,0 +1,105 @@
+"""What a forecaster knows: how much velocity is lost, and a memory of the errors that are left."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from fastslow.core.error_memory import ErrorMemory
+from fastslow.core.motion import Motion, Widths, motion_of, samples_needed
+
+#: Shares of the velocity lost within a second, of which the best is taken.
+_DAMPINGS = np.concatenate([[0.0], np.geomspace(0.01, 0.9, 40)])
+#: Moments that may wait to be learned.
+_MOST_PENDING = 256
+
+
+class Corrected(NamedTuple):
+    """Forecasts, one a row.
+
+    Attributes:
+        positions: metres, shape (rows, steps, 2).
+        spread: root mean square distance that is expected from them, metres, shape (rows, steps).
+        evidence: see `ErrorRead.weight`.
+        plain: positions without the memory.
+    """
+
+    positions: Float64[np.ndarray, "rows steps 2"]
+    spread: Float64[np.ndarray, "rows steps"]
+    evidence: Float64[np.ndarray, " rows"]
+    plain: Float64[np.ndarray, "rows steps 2"]
+
+
+class CorrectedMotion:
+    """Damped constant velocity and a memory of its errors, on samples at even times.
+
+    Args:
+        memory: of `steps` steps and keys of six numbers.
+        rate: of samples, Hz.
+        steps: of a forecast.
+        widths: of keys.
+
+    Attributes:
+        damping: share of the velocity lost within a second.
+    """
+
+    def __init__(self, memory: ErrorMemory, *, rate: float, steps: int, widths: Widths) -> None:
+        self._memory, self.rate, self.steps, self.widths, self.damping = memory, rate, steps, widths, 0.0
+        self._pending: list[np.ndarray] = []  # moments to be learned together, before the memory is next looked at
+
+    @property
+    def memory(self) -> ErrorMemory:
+        """With all in it that has been learned."""
+        if self._pending:
+            moments, self._pending = np.stack(self._pending), []
+            self.learn(moments)
+        return self._memory
+
+    @property
+    def length(self) -> int:
+        """Samples of a forecast's past and outcome."""
+        return samples_needed(self.rate) + self.steps
+
+    def choose_damping(self, moments: Float64[np.ndarray, "moments samples 2"]) -> None:
+        """Takes the damping of least squared error on moments, see `learn`."""
+        motion, outcome = motion_of(moments[:, : -self.steps], self.rate), moments[:, -self.steps :]
+        errors = [
+            np.square(motion.forecast(self.steps, rate=self.rate, damping=damping) - outcome).sum(2).mean()
+            for damping in _DAMPINGS
+        ]
+        self.damping = float(_DAMPINGS[int(np.argmin(errors))])
+
+    def learn(self, moments: Float64[np.ndarray, "moments samples 2"]) -> None:
+        """Writes what forecasts at some moments got wrong.
+
+        Args:
+            moments: past and outcome of each, `length` samples, metres.
+        """
+        memory, motion = self.memory, motion_of(moments[:, : -self.steps], self.rate)
+        memory.write(motion.keys(self.widths), motion.turned(moments[:, -self.steps :] - self._plain(motion)))
+
+    def learn_soon(self, moments: list[Float64[np.ndarray, "samples 2"]]) -> None:
+        """As `learn`, before anything is asked next."""
+        self._pending += moments
+        if len(self._pending) >= _MOST_PENDING:
+            _ = self.memory
+
+    def forecast(self, pasts: Float64[np.ndarray, "rows samples 2"]) -> Corrected:
+        """Forecasts from the last samples of road users."""
+        motion, memory = motion_of(pasts, self.rate), self.memory
+        read, plain = memory.read(motion.keys(self.widths)), self._plain(motion)
+        spread = np.sqrt(read.square) if memory.num_written else np.full_like(read.square, np.nan)
+        return Corrected(plain + motion.turned_back(read.error), spread, read.weight, plain)
+
+    def learned_errors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Place and mean error at the horizon of each slot, metres, both of shape (slots, 2); and its count."""
+        keys, errors = self.memory.keys, self.memory.errors[:, -1]
+        along = keys[:, 2:4] / np.maximum(np.hypot(*keys[:, 2:4].T), 1e-12)[:, None]
+        across = np.column_stack([-along[:, 1], along[:, 0]])
+        world = errors[:, :1] * along + errors[:, 1:] * across
+        return keys[:, :2] * self.widths.place, world, self.memory.counts
+
+    def _plain(self, motion: Motion) -> Float64[np.ndarray, "rows steps 2"]:
+        return motion.forecast(self.steps, rate=self.rate, damping=self.damping)
