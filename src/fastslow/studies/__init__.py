@@ -18,6 +18,7 @@ STUDIES: dict[str, str] = {
     "predictors": "fastslow.studies.predictors:STUDY",
     "streams": "fastslow.studies.streams:STUDY",
     "table1": "fastslow.studies.table1:STUDY",
+    "trajectories": "fastslow.studies.trajectories:STUDY",
     "wrong-labels": "fastslow.studies.wrong_labels:STUDY",
 }
 

@@ -1,0 +1,57 @@
+"""Road users in a stream: what is forecast before it is learned, and what is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastslow.data.tracks.resample import resampled
+from fastslow.errors import InputError
+from fastslow.protocol.result import Cell
+from fastslow.studies import load_study, trajectories
+from fastslow.studies.base import Study
+from fastslow.studies.trajectories import METHODS, STUDY, _streamed
+from track_sample import turning
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(trajectories, "_TRACKS", 130)
+
+
+def test_the_study_is_registered_and_every_seed_has_every_forecaster_at_both_rates():
+    assert load_study("trajectories") is STUDY
+    assert isinstance(STUDY, Study)
+    for budget, seeds in (("quick", 2), ("cpu", 5)):
+        cells = STUDY.cells(budget)
+        assert len({cell.key for cell in cells}) == len(cells) == 2 * len(METHODS) * seeds
+    with pytest.raises(InputError, match="runs on junction or vru"):
+        STUDY.cells("quick", "omniglot")
+
+
+def test_a_track_is_forecast_before_it_is_learned_and_the_memory_learns_the_place():
+    tracks = resampled(turning(60, length=110), 10.0)
+    errors = {method: _streamed(method, tracks, tracks, 10.0, seed=0) for method in METHODS}
+    assert np.array_equal(errors["memory"][0], errors["damped"][0])
+    assert not np.array_equal(errors["memory"][1], errors["damped"][1])
+    assert np.array_equal(errors["memory"], _streamed("memory", tracks, tracks, 10.0, seed=0))
+    assert len(errors["memory"]) == 60
+
+
+def test_a_cell_is_measured_on_made_up_junctions_and_shown(tmp_path, few):
+    results = [STUDY.run(cell, tmp_path / "x") for cell in STUDY.cells("quick") if cell.seed == 0][:4]
+    by_method = {result.cell.method: result.numbers for result in results}
+    assert len({numbers["mse"].mean for numbers in by_method.values()}) >= 3
+    assert all(0 < numbers["ade"].mean < numbers["fde"].mean for numbers in by_method.values())
+    assert by_method["memory"]["ade"].unit == "m"
+    (table,) = STUDY.page(results).tables
+    assert [row[1] for row in table.rows] == list(METHODS)[:4]
+    assert table.rows[0][4] == "1.000"
+
+
+def test_too_few_tracks_and_cells_of_another_study_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(trajectories, "_TRACKS", 20)
+    with pytest.raises(InputError, match="long enough; more than 50 were expected"):
+        STUDY.run(STUDY.cells("quick")[0], tmp_path)
+    with pytest.raises(InputError, match="is no cell of study trajectories"):
+        STUDY.run(Cell("other", "memory", "junction", {"task": "25 Hz"}, 0), tmp_path)
