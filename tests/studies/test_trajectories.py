@@ -9,7 +9,7 @@ from fastslow.data.tracks.resample import resampled
 from fastslow.errors import InputError
 from fastslow.protocol.result import Cell
 from fastslow.studies import load_study, trajectories
-from fastslow.studies.base import Study
+from fastslow.studies.base import Selection, Study
 from fastslow.studies.trajectories import METHODS, STUDY, _streamed
 from track_sample import turning
 
@@ -55,3 +55,9 @@ def test_too_few_tracks_and_cells_of_another_study_are_refused(tmp_path, monkeyp
         STUDY.run(STUDY.cells("quick")[0], tmp_path)
     with pytest.raises(InputError, match="is no cell of study trajectories"):
         STUDY.run(Cell("other", "memory", "junction", {"task": "25 Hz"}, 0), tmp_path)
+
+
+def test_the_data_are_chosen_by_name_and_others_are_refused():
+    assert {cell.data for cell in Selection(data="vru").of(STUDY, "quick")} == {"vru"}
+    with pytest.raises(InputError, match="a study runs on data with a name: .*junction, vru"):
+        Selection(data="elsewhere").of(STUDY, "quick")

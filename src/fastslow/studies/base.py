@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from fastslow.data.registry import DATA
+from fastslow.data.tracks.registry import NAMES as TRACKS
 from fastslow.errors import InputError, shown
 from fastslow.protocol.result import Cell, Result, read_result
 from fastslow.studies.engines.base import Engine, Here
@@ -67,7 +68,7 @@ class Selection(NamedTuple):
         methods: by name, as in `METHODS` or in the first column of the study's table; all if empty.
         tasks: such as "5w1s", with or without the shots: a model is measured at all shots of its ways; all if empty.
         seeds: as many, from 0 on; all if None.
-        data: see `Study.cells`; a name in `DATA`.
+        data: see `Study.cells`; a name in `DATA`, or of tracks.
         key: of the one cell that is wanted; all if None.
     """
 
@@ -83,8 +84,9 @@ class Selection(NamedTuple):
         Raises:
             ValueError: if there are none; the message says what there is.
         """
-        if self.data is not None and self.data not in DATA:
-            raise InputError(f"got data={shown(self.data)}; a study runs on data with a name: {', '.join(DATA)}")
+        named = (*DATA, *TRACKS)
+        if self.data is not None and self.data not in named:
+            raise InputError(f"got data={shown(self.data)}; a study runs on data with a name: {', '.join(named)}")
         cells = study.cells(budget, self.data)
         found = [cell for cell in cells if self._keeps(cell)]
         if not found and self.key is not None:
