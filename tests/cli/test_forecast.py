@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 
 from fastslow import FastSlowForecaster
 from fastslow.cli import main
+from fastslow.data.tracks.base import joined
 from track_sample import straight, turning
 
 
@@ -57,7 +59,7 @@ def test_recordings_are_places_of_their_own(tmp_path, capsys):
     tracks = straight(60, 60, recordings=["north", "south/2"], names=["a", "b"])
     table, picture = write(tmp_path / "t.csv", tracks), tmp_path / "map.png"
     main(["forecast", table, "--map", str(picture), "--rate", "10"])
-    assert {path.name for path in tmp_path.glob("*.png")} == {"map-north.png", "map-south_2.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"map-0-north.png", "map-1-south_2.png"}
     with pytest.raises(SystemExit) as caught:
         main(["forecast", table, "--save", str(tmp_path / "f.safetensors")])
     assert caught.value.code != 0
@@ -76,7 +78,8 @@ def test_tracks_too_short_are_said_and_nothing_is_made_up(tmp_path, capsys):
         (["junction", "--frame-rate", "10"], "got rate for 'junction'"),
         (["TABLE", "--kind", "car"], "there are pedestrian"), (["TABLE", "--every", "0"], "got every=0"),
         (["TABLE", "--out", "TABLE/f.csv"], "tracks.csv"), (["TABLE", "--model", "none.safetensors"], "none"),
-        (["TABLE", "--horizon", "-1"], "got horizon=-1"),
+        (["TABLE", "--horizon", "-1"], "got horizon=-1"), (["TABLE", "--step", "inf"], "got step=inf"),
+        (["TABLE", "--save", "x.bin"], "ends in .safetensors"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_forecast_is_refused_in_one_line(table, arguments, message, capsys):
@@ -85,3 +88,21 @@ def test_what_cannot_be_forecast_is_refused_in_one_line(table, arguments, messag
     said = capsys.readouterr().err
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_movement_that_is_there_twice_is_played_once(tmp_path, capsys):
+    tracks = turning(6, apart=3.0)
+    table = write(tmp_path / "t.csv", joined([tracks, dataclasses.replace(tracks, names=tuple("abcdef"))]))
+    main(["forecast", table, "--rate", "10"])
+    said = capsys.readouterr().out
+    assert "left out: 6 tracks that repeat the movement of another" in said
+    assert "6 tracks (6 pedestrian)" in said
+
+
+def test_a_table_of_every_tenth_frame_is_forecast_at_its_own_rate(tmp_path, capsys):
+    rows = [f"{n},{10 * k},{0.4 * k + 0.01 * n},{n}" for n in range(4) for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,frame,x,y", *rows]))
+    out = tmp_path / "f.csv"
+    main(["forecast", str(tmp_path / "t.csv"), "--frame-rate", "25", "--rate", "2.5", "--out", str(out)])
+    assert "0 forecasts" not in capsys.readouterr().out
+    assert len(out.read_text().splitlines()) > 20

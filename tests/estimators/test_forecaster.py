@@ -156,7 +156,10 @@ def test_a_header_that_is_none_is_refused_by_name(tmp_path, change):
     [
         ({"rate": 0}, "got rate=0; a positive number was expected"), ({"horizon": float("nan")}, "got horizon=nan"),
         ({"horizon": 0.01}, "that is not one step"), ({"widths": (1, 1, 0, 1)}, "positive numbers were expected"),
-        ({"max_slots": 1}, "at least 2 slots"), ({"learn_every": True}, "got learn_every=True"),
+        ({"max_slots": 1}, "whole number of at least 2"), ({"max_slots": 10**7}, "at most 4096"),
+        ({"max_slots": "9"}, "max_slots is '9'"), ({"empty": "9"}, "got empty='9'"),
+        ({"widths": None}, "got widths=None"), ({"learn_every": True}, "got learn_every=True"),
+        ({"horizon": 1e200, "rate": 1e200}, "or too many"), ({"learn_every": 1e308}, "or too many"),
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(options, message):
@@ -169,7 +172,10 @@ def test_what_cannot_be_learned_or_asked_is_refused_in_words():
     with pytest.raises(InputError, match=r"got 1 tracks, none of 3\.1 s without a gap"):
         forecaster.fit(straight(20, rate=RATE))
     forecaster.update("a", 0.0, 0.0, 0.0)
-    for t, x, message in ((0.0, 1.0, "time must rise"), (1.0, float("nan"), "finite numbers were expected")):
+    for t, x, message in (
+        (0.0, 1.0, "time must rise"), (1.0, float("nan"), "finite numbers were expected"),
+        (1.0, 1e160, "finite numbers were expected, below"), (None, 0.0, "three numbers were expected"),
+    ):  # fmt: skip
         with pytest.raises(InputError, match=message):
             forecaster.update("a", t, x, 0.0)
     shown(forecaster, straight(30, rate=RATE))
@@ -187,3 +193,38 @@ def test_answers_do_not_depend_on_torchs_default_type(tmp_path):
         assert FastSlowForecaster.load(path).rule_.memory.num_written > 0
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_tracks_whose_clocks_differ_are_dropped_too_and_any_can_be_ended():
+    forecaster = FastSlowForecaster(rate=RATE, drop_after=5.0)
+    forecaster.update("far ahead", 1e9, 0.0, 0.0)
+    for number in range(50):
+        forecaster.update(number, 100.0 * number, 0.0, 0.0)
+    assert len(forecaster._live) == 1
+    forecaster.end(49).end("nobody")
+    assert len(forecaster._live) == 0
+    assert not forecaster.ready(49)
+
+
+def test_stamps_of_today_count_from_1970_and_two_of_a_moment_make_nothing_up():
+    forecaster = FastSlowForecaster(rate=RATE, horizon=1.0)
+    for step in range(30):
+        forecaster.update("a", 1.7e9 + step / RATE, 0.1 * step, 0.0)
+    assert forecaster.predict("a").positions[-1, 0] == pytest.approx(3.9, abs=0.02)
+    close = FastSlowForecaster(rate=RATE)
+    for t, x in ((0.0, 0.0), (0.1 - 1e-9, 1.0), (0.1, 1.01), (0.2, 2.0)):
+        close.update("a", t, x, 0.0)
+    samples = close._live._tracks["a"].last(3)
+    assert samples[:, 0].tolist() == pytest.approx([0, 1, 2], abs=0.02)
+
+
+def test_slow_walkers_are_told_by_their_heading_whichever_way_the_compass_points():
+    """What was learned of one direction is turned with the scene."""
+    found = []
+    for sign in (1.0, -1.0):
+        forecaster = FastSlowForecaster(rate=RATE, horizon=1.0)
+        for way, name in ((0.15, "west"), (-0.15, "east")):
+            for step in range(40):
+                forecaster.update(name, step / RATE, sign * (way * step / RATE + (way > 0) * (step > 25)), 0.0)
+        found.append(sign * forecaster.predict("west").positions[-1, 0])
+    assert found[0] == pytest.approx(found[1])

@@ -47,6 +47,9 @@ def test_bytes_go_in_as_bytes(tmp_path):
     images = np.random.default_rng(0).integers(0, 255, size=(6, 5), dtype=np.uint8)
     learner = FastSlowClassifier(path).fit(images, [0, 1, 2, 0, 1, 2])
     assert learner.memory_.examples.num_features == 3
+    for others in (images / 255.0, images.astype(int) + 300):
+        with pytest.raises(InputError, match="it takes bytes, whole numbers from 0 to 255"):
+            learner.predict(others)
 
 
 def test_a_saved_learner_knows_the_file_that_it_was_taught_with(tmp_path):

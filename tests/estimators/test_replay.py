@@ -54,3 +54,18 @@ def test_progress_is_told_sample_by_sample():
     told = []
     list(play(FastSlowForecaster(rate=RATE), straight(5, 3), every=1.0, on_sample=lambda *n: told.append(n)))
     assert told == [(k, 8) for k in range(1, 9)]
+
+
+def test_no_outcome_is_made_up_in_a_gap():
+    track = straight(60, rate=RATE)
+    times = track.times + 60.0 * (np.arange(60) >= 30)
+    played = list(play(FastSlowForecaster(rate=RATE), dataclasses.replace(track, times=times), every=0.5))
+    inside = [one for one in played if one.made_at < 3.0 and one.forecast.times[-1] > 3.0]
+    assert inside
+    assert all(one.errors() is None for one in inside)
+
+
+def test_tracks_without_a_common_clock_end_when_they_end():
+    forecaster = FastSlowForecaster(rate=RATE)
+    list(play(forecaster, dataclasses.replace(turning(20), one_clock=False), every=1.0))
+    assert forecaster.predict_all() == {}

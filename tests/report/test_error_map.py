@@ -20,6 +20,11 @@ def test_arrows_stand_where_forecasts_were_made_and_point_where_people_went(tmp_
     assert figure.frame()["count"] == counts.tolist()
     figure.plot(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    still = FastSlowForecaster(rate=10.0, horizon=1.0)
+    moment = np.zeros((1, still.rule_.length, 2))
+    moment[0, -5:, 1] = 0.5  # someone who stood, and then was half a metre further up
+    still.rule_.learn(moment)
+    assert still.rule_.learned_errors()[1].tolist() == [[0.0, 0.5]]
     empty = ErrorMap("t", [], np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
     empty.plot(tmp_path / "b.png")
     assert (tmp_path / "b.png").exists()

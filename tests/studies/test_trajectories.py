@@ -59,5 +59,5 @@ def test_too_few_tracks_and_cells_of_another_study_are_refused(tmp_path, monkeyp
 
 def test_the_data_are_chosen_by_name_and_others_are_refused():
     assert {cell.data for cell in Selection(data="vru").of(STUDY, "quick")} == {"vru"}
-    with pytest.raises(InputError, match="a study runs on data with a name: .*junction, vru"):
+    with pytest.raises(InputError, match=r"a study runs on data with a name: .*junction, vru"):
         Selection(data="elsewhere").of(STUDY, "quick")

@@ -6,6 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+#: Seconds without a sample that are no gap at any rate.
+_LEAST_GAP = 0.25
+
 if TYPE_CHECKING:
     from fastslow.data.tracks.base import TrackData
     from fastslow.estimators.forecaster import FastSlowForecaster
@@ -50,21 +53,29 @@ def forecast(
         model: .safetensors file of a forecaster to go on with, in place of rate, horizon and slots.
         save: .safetensors file to save the forecaster to, of one recording.
     """
+    import numpy as np
+
     from fastslow.cli.track_progress import track_bar
+    from fastslow.data.tracks.duplicates import physical_groups
     from fastslow.data.tracks.registry import load_tracks
+    from fastslow.data.tracks.resample import GAP
     from fastslow.errors import InputError, shown
     from fastslow.estimators.forecaster import FastSlowForecaster
     from fastslow.estimators.replay import play
     from fastslow.files import refuse_unwritable, write_text
 
     for name, seconds in (("every", every), ("step", step)):
-        if not seconds > 0:
+        if not 0 < seconds < float("inf"):
             raise InputError(f"got {name}={shown(seconds)}; a positive number of seconds was expected")
     for path in (out, map, save):
         if path is not None:
             refuse_unwritable(path)
+    if save is not None and save.suffix != ".safetensors":
+        raise InputError(f"got --save {save}; give a file that ends in .safetensors")
     data = load_tracks(tracks, data_dir=data_dir, rate=frame_rate, metres=metres)
     data = data.of_kind(kind) if kind else data
+    once = np.sort(np.unique(physical_groups(data), return_index=True)[1]).tolist()
+    repeated, data = data.num_tracks - len(once), data.select(once)
     by_recording = _by_recording(data)
     if len(by_recording) > 1 and (save or model):
         raise InputError(
@@ -72,9 +83,10 @@ def forecast(
             "of one recording, or leave out --save and --model"
         )
     lines, played = ["recording,track,made_at,t,x,y,spread,plain_x,plain_y,error,plain_error"], []
-    for recording, part in by_recording.items():
+    for number, (recording, part) in enumerate(by_recording.items()):
+        gap = max(GAP / min(part.rates), _LEAST_GAP)
         forecaster = (
-            FastSlowForecaster(rate=rate, horizon=horizon, max_slots=slots)
+            FastSlowForecaster(rate=rate, horizon=horizon, max_slots=slots, max_gap=gap)
             if model is None
             else FastSlowForecaster.load(model)
         )
@@ -83,12 +95,12 @@ def forecast(
         played += found
         lines += [line for one in found for line in _lines(recording, part, one, step)]
         if map is not None:
-            _draw(recording, part, forecaster, map if len(by_recording) == 1 else _beside(map, recording))
-        if save is not None:
-            forecaster.save(save)
+            _draw(recording, part, forecaster, map if len(by_recording) == 1 else _beside(map, number, recording))
     if out is not None:
         write_text(out, "\n".join(lines) + "\n")
-    _tell(data, played)
+    if save is not None:
+        forecaster.save(save)
+    _tell(data, played, repeated)
 
 
 def _by_recording(data: TrackData) -> dict[str, TrackData]:
@@ -128,13 +140,13 @@ def _draw(recording: str, part: TrackData, forecaster: FastSlowForecaster, path:
     ErrorMap(title, paths, *forecaster.rule_.learned_errors()).plot(path)
 
 
-def _beside(path: Path, recording: str) -> Path:
+def _beside(path: Path, number: int, recording: str) -> Path:
     safe = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in recording)
-    return path.with_name(f"{path.stem}-{safe}{path.suffix}")
+    return path.with_name(f"{path.stem}-{number}-{safe}{path.suffix}")
 
 
-def _tell(data: TrackData, played: list[Played]) -> None:
-    """What was read and mended, and how far off forecasts were, in three parts of the stream."""
+def _tell(data: TrackData, played: list[Played], repeated: int) -> None:
+    """What was read and mended, and how far off forecasts were: of one recording in three parts of the stream."""
     import numpy as np
     from rich.console import Console
     from rich.table import Table
@@ -144,6 +156,11 @@ def _tell(data: TrackData, played: list[Played]) -> None:
     console.print(f"{data.num_tracks} tracks ({kinds}), {len(played)} forecasts", markup=False)
     for what, count in data.repairs.items():
         console.print(f"mended: {count} {what}", markup=False)
+    if repeated:
+        console.print(f"left out: {repeated} tracks that repeat the movement of another")
+    if not played:
+        console.print("no track has history enough for a forecast, about one second without a gap")
+        return
     errors = np.array([found for one in played if (found := one.errors()) is not None]).reshape(-1, 4)
     if not len(errors):
         console.print("no track lasted until the end of a forecast: nothing was learned, and errors are not known")
@@ -151,6 +168,6 @@ def _tell(data: TrackData, played: list[Played]) -> None:
     table = Table(title="Distance from where they then were, metres", title_justify="left")
     for column in ("forecasts", "learned: mean", "at the horizon", "not learned: mean", "at the horizon"):
         table.add_column(column, justify="right")
-    for part in np.array_split(errors, min(3, len(errors))):
+    for part in np.array_split(errors, min(3, len(errors)) if len(set(data.recordings)) == 1 else 1):
         table.add_row(str(len(part)), *(f"{number:.3f}" for number in part.mean(0)))
     console.print(table)

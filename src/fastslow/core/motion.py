@@ -10,7 +10,7 @@ from jaxtyping import Float64
 #: Seconds over which a velocity is taken, and between the two of which the change of speed is.
 LAG = 0.48
 #: Slower than this, m/s, a road user has no heading that could be told from noise.
-_STILL = 0.2
+STILL = 0.2
 
 
 class Widths(NamedTuple):
@@ -47,7 +47,7 @@ class Motion(NamedTuple):
     def keys(self, widths: Widths) -> Float64[np.ndarray, "rows 6"]:
         """Place, heading, speed and its change, each in units of its width."""
         speed = np.hypot(*self.velocity.T)
-        heading = self.frame[:, 0] * np.minimum(1.0, speed / _STILL)[:, None] / widths.heading
+        heading = self.velocity / np.maximum(speed, STILL)[:, None] / widths.heading
         slow = np.column_stack([speed / widths.speed, self.change / widths.change])
         return np.concatenate([self.at / widths.place, heading, slow], 1)
 
@@ -100,6 +100,6 @@ def motion_of(positions: Float64[np.ndarray, "rows samples 2"], rate: float) -> 
     now, before, long_before = positions[:, -1], positions[:, -1 - lag], positions[:, -1 - 2 * lag]
     velocity, earlier = (now - before) * (rate / lag), (before - long_before) * (rate / lag)
     speed = np.hypot(*velocity.T)
-    along = np.where((speed > _STILL)[:, None], velocity / np.maximum(speed, _STILL)[:, None], [1.0, 0.0])
+    along = np.where((speed > STILL)[:, None], velocity / np.maximum(speed, STILL)[:, None], [1.0, 0.0])
     frame = np.stack([along, np.column_stack([-along[:, 1], along[:, 0]])], 1)
     return Motion(now, velocity, speed - np.hypot(*earlier.T), frame)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from fastslow.core.error_memory import ErrorMemory
-from fastslow.core.motion import Motion, Widths, motion_of, samples_needed
+from fastslow.core.motion import STILL, Motion, Widths, motion_of, samples_needed
 
 #: Shares of the velocity lost within a second, of which the best is taken.
 _DAMPINGS = np.concatenate([[0.0], np.geomspace(0.01, 0.9, 40)])
@@ -96,7 +96,8 @@ class CorrectedMotion:
     def learned_errors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Place and mean error at the horizon of each slot, metres, both of shape (slots, 2); and its count."""
         keys, errors = self.memory.keys, self.memory.errors[:, -1]
-        along = keys[:, 2:4] / np.maximum(np.hypot(*keys[:, 2:4].T), 1e-12)[:, None]
+        moves = keys[:, 4:5] * self.widths.speed > STILL  # as `motion_of` tells who has a heading
+        along = np.where(moves, keys[:, 2:4] / np.maximum(np.hypot(*keys[:, 2:4].T), 1e-12)[:, None], [1.0, 0.0])
         across = np.column_stack([-along[:, 1], along[:, 0]])
         world = errors[:, :1] * along + errors[:, 1:] * across
         return keys[:, :2] * self.widths.place, world, self.memory.counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from jaxtyping import Float64
 
 from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import Widths, samples_needed
+from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.resample import resampled
 from fastslow.errors import InputError, shown
@@ -21,6 +22,8 @@ from fastslow.estimators.forecaster_files import load_forecaster, save_forecaste
 from fastslow.estimators.live_tracks import LiveTracks
 
 _WIDTHS = Widths()
+#: Slots of which distances from one another fit into memory; steps of a forecast; and what is no number of samples.
+_MOST_SLOTS, _MOST_STEPS, _LARGEST = 4096, 10_000, 1e12
 
 
 class Forecast(NamedTuple):
@@ -45,8 +48,8 @@ class Forecast(NamedTuple):
 class FastSlowForecaster:
     r"""Forecasts road users and learns from each as its future comes, forward only; bounded, and without training.
 
-    Damped constant velocity, corrected by a memory of its errors (`core.error_memory`): where and how one moved, and
-    what the forecast got wrong there. It is not Eq. 10 of the paper: see `docs/deviations.md`.
+    Constant velocity, damped as `fit` finds best, corrected by a memory of its errors (`core.error_memory`): where and
+    how one moved, and what the forecast got wrong there. It is not Eq. 10 of the paper: see `docs/deviations.md`.
 
     Examples:
         >>> from fastslow import FastSlowForecaster
@@ -77,8 +80,8 @@ class FastSlowForecaster:
         rate: Any = 25.0,  # noqa: ANN401 - looked at here, as all of them
         horizon: Any = 2.0,  # noqa: ANN401
         learn_every: Any = 0.2,  # noqa: ANN401
-        max_slots: int = 256,
-        empty: float = 0.3,
+        max_slots: Any = 256,  # noqa: ANN401
+        empty: Any = 0.3,  # noqa: ANN401
         widths: Any = _WIDTHS,  # noqa: ANN401
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
@@ -87,14 +90,24 @@ class FastSlowForecaster:
         for name, value in (times | {"max_gap": max_gap, "drop_after": drop_after}).items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise InputError(f"got {name}={shown(value)}; a positive number was expected, seconds or Hz")
-        if horizon * rate < 1:
-            raise InputError(f"got horizon={horizon}, rate={rate}; that is not one step: give a longer horizon")
-        if len(widths) != len(Widths._fields) or not all(0 < width < math.inf for width in widths):
+        if not 1 <= horizon * rate <= _MOST_STEPS or learn_every * rate > _LARGEST:
+            raise InputError(
+                f"got horizon={horizon}, rate={rate}, learn_every={learn_every}; a forecast of 1 to {_MOST_STEPS} "
+                "steps was expected: that is not one step, or too many"
+            )
+        refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
+        if isinstance(empty, bool) or not isinstance(empty, int | float) or not 0 < empty < math.inf:
+            raise InputError(f"got empty={shown(empty)}; a positive number was expected, of errors")
+        if (
+            not isinstance(widths, Sequence)
+            or len(widths) != len(Widths._fields)
+            or not all(0 < width < math.inf for width in widths)
+        ):
             raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {', '.join(Widths._fields)}")
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
         self._every = max(1, round(self.learn_every * self.rate))  # samples
-        self.max_slots, self.empty, self.widths = max_slots, empty, Widths(*map(float, widths))
+        self.max_slots, self.empty, self.widths = max_slots, float(empty), Widths(*map(float, widths))
         self._forget()
 
     @property
@@ -152,6 +165,11 @@ class FastSlowForecaster:
             InputError: if a number is not finite, or time does not rise; nothing has changed then.
         """
         self._rule.learn_soon(self._live.add(track, t, x, y))
+        return self
+
+    def end(self, track: Hashable) -> FastSlowForecaster:
+        """Forgets a track that has ended; what was learned of it stays."""
+        self._live.end(track)
         return self
 
     def predict(self, track: Hashable, horizon: Any = None) -> Forecast:  # noqa: ANN401 - seconds

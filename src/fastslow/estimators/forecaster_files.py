@@ -53,10 +53,10 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
     try:
         forecaster = kind(**header["parameters"], widths=header["widths"])
         damping, written = header["damping"], header["num_written"]
-        if type(damping) is not float or not 0 <= damping < 1 or type(written) is not int:
+        if type(damping) is not float or not 0 <= damping < 1 or type(written) is not int or not written < 2**53:
             raise InputError("its numbers are none that a forecaster has")
         forecaster.rule_.memory.restore({name: tensor.numpy() for name, tensor in tensors.items()}, written)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} holds a forecaster that cannot be read ({shown_reason(error)})") from error
     forecaster.rule_.damping = damping
     return forecaster

@@ -96,8 +96,9 @@ class Knowledge:
     def axes(self) -> ClassAxes:
         """On which classes are told apart: of the first rows, as many as the last of a series of sizes."""
         if self._axes is None or self._stage != self._wanted_stage():
-            self._stage, self._forms = self._wanted_stage(), None
-            self._axes = stream_axes(self.examples, self.num_classes, self._stage, self.prior, merged=self.slow)
+            stage = self._wanted_stage()
+            axes = stream_axes(self.examples, self.num_classes, stage, self.prior, merged=self.slow)
+            self._stage, self._axes, self._forms = stage, axes, None
         return self._axes
 
     @property

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import SupportsFloat
 
 import numpy as np
 from jaxtyping import Float64
 
-from fastslow.errors import InputError, shown
+from fastslow.data.tracks.base import FARTHEST, LATEST
+from fastslow.errors import InputError, shown, shown_reason
 
 #: Stamps are rounded, seconds.
 _ROUNDING = 1e-6
@@ -65,7 +64,7 @@ class LiveTracks:
     def __len__(self) -> int:
         return len(self._tracks)
 
-    def add(self, name: Hashable, *sample: SupportsFloat) -> list[Float64[np.ndarray, "samples 2"]]:
+    def add(self, name: Hashable, *sample: object) -> list[Float64[np.ndarray, "samples 2"]]:
         """Takes a sample in.
 
         Args:
@@ -78,10 +77,19 @@ class LiveTracks:
         Raises:
             InputError: if a number is not finite or time does not rise.
         """
-        t, x, y = map(float, sample)
-        if not (math.isfinite(t) and math.isfinite(x) and math.isfinite(y)):
-            raise InputError(f"got t={t}, x={x}, y={y} for track {shown(name)}; finite numbers were expected")
-        track = self._tracks.get(name)
+        try:
+            t, x, y = (float(number) for number in sample)  # type: ignore[arg-type]
+            track = self._tracks.get(name)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"got {shown(sample)} for track {shown(name)} ({shown_reason(error)}); a name and three "
+                "numbers were expected, seconds and metres"
+            ) from error
+        if not (abs(t) < LATEST and abs(x) < FARTHEST and abs(y) < FARTHEST):
+            raise InputError(
+                f"got t={t}, x={x}, y={y} for track {shown(name)}; finite numbers were expected, below {LATEST:g} s "
+                f"and {FARTHEST:g} m"
+            )
         if track is None:
             self._tracks[name] = _Track(t, x, y, 2 * (self.past + self.steps))
             self._drop(t)
@@ -97,6 +105,10 @@ class LiveTracks:
             track.t, track.x, track.y = t, x, y
         self._drop(t)
         return found
+
+    def end(self, name: Hashable) -> None:
+        """Forgets a track, if there is one."""
+        self._tracks.pop(name, None)
 
     def is_ready(self, name: Hashable) -> bool:
         """Whether a track has samples enough."""
@@ -115,7 +127,7 @@ class LiveTracks:
         if track.count < self.past:
             raise InputError(
                 f"track {shown(name)} has {track.count} samples at {self.rate:g} Hz; a forecast needs {self.past}, "
-                f"{self.past / self.rate:.2g} s without a gap"
+                f"{self.past / self.rate:.2g} s without a gap of more than {self.max_gap:g} s"
             )
         return self._now(track), track.last(self.past).copy()
 
@@ -133,7 +145,7 @@ class LiveTracks:
         """Adds the even samples up to a moment; what they complete."""
         before, x0, y0, found, length = track.t, track.x, track.y, [], self.past + self.steps
         while (moment := track.start + track.count / self.rate) <= t + _ROUNDING:
-            share = (moment - before) / (t - before)
+            share = min(1.0, (moment - before) / (t - before))
             track.append(x0 + share * (x - x0), y0 + share * (y - y0), length)
             if track.count >= length and (track.count - length) % self.every == 0:
                 found.append(track.last(length).copy())
@@ -143,6 +155,6 @@ class LiveTracks:
         """Forgets whom nothing has been heard of for long."""
         while self._tracks:
             name, track = next(iter(self._tracks.items()))
-            if t - track.t <= self.drop_after:
+            if abs(t - track.t) <= self.drop_after:
                 return
             del self._tracks[name]

@@ -67,7 +67,10 @@ def onnx_encoder(path: Path) -> tuple[Callable[[Any], np.ndarray], str]:
     def make(examples: Any) -> np.ndarray:  # noqa: ANN401 - whatever users have
         array = examples.detach().cpu().numpy() if isinstance(examples, torch.Tensor) else examples
         try:
-            array = np.asarray(array, dtype=kind)
+            given = np.asarray(array)
+            array = given.astype(kind)
+            if kind is np.uint8 and not (array == given).all():
+                raise InputError("it takes bytes, whole numbers from 0 to 255; others would be cut")
             made = [_run(session, name, array[at : at + at_once], many) for at in range(0, len(array), at_once)]
             return np.concatenate([rows.reshape(len(rows), -1) for rows in made])
         except Exception as error:  # as above; and arrays that cannot be made, or have no rows

@@ -21,7 +21,8 @@ class Played(NamedTuple):
         track: number of the track.
         made_at: seconds.
         forecast: as it was made.
-        outcome: where the road user then was at each of its times, metres; not a number beyond the track's end.
+        outcome: where the road user then was at each of its times, metres; not a number beyond the track's end, nor in
+            a gap of it.
     """
 
     track: int
@@ -67,7 +68,10 @@ def play(
             forecast = forecaster.predict(name)
             due[number] = t + every - _ROUNDING
             rows = slice(starts[number], starts[number + 1])
-            yield Played(number, t, forecast, _outcome(tracks.times[rows], tracks.positions[rows], forecast.times))
+            outcome = _outcome(tracks.times[rows], tracks.positions[rows], forecast.times, forecaster.max_gap)
+            yield Played(number, t, forecast, outcome)
+        if row == starts[number + 1] - 1 and not tracks.one_clock:
+            forecaster.end(name)
         on_sample(done, len(order))
 
 
@@ -84,8 +88,12 @@ def _outcome(
     times: Float64[np.ndarray, " samples"],
     positions: Float64[np.ndarray, "samples 2"],
     asked: Float64[np.ndarray, " steps"],
+    max_gap: float,
 ) -> Float64[np.ndarray, "steps 2"]:
+    """Between the two samples around each moment, where they are near."""
     columns = [np.interp(asked, times, positions[:, axis]) for axis in (0, 1)]
     found = np.column_stack(columns)
-    found[asked > times[-1] + _ROUNDING] = np.nan
+    after = np.searchsorted(times, asked - _ROUNDING).clip(1, len(times) - 1)
+    far = (times[after] - times[after - 1] > max_gap + _ROUNDING) & (np.abs(asked - times[after]) > _ROUNDING)
+    found[far | (asked > times[-1] + _ROUNDING)] = np.nan
     return found

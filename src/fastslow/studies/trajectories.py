@@ -17,7 +17,7 @@ from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.duplicates import physical_groups
 from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.registry import load_tracks
-from fastslow.data.tracks.resample import resampled, windows_of
+from fastslow.data.tracks.resample import is_first_piece, resampled, windows_of
 from fastslow.errors import InputError, shown
 from fastslow.estimators.forecaster import FastSlowForecaster
 from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
@@ -155,7 +155,8 @@ def _streamed(method: str, before: TrackData, then: TrackData, rate: float, seed
         forecaster.rule_.damping = damping
     windows = windows_of(then, seen=_SEEN, future=_STEPS)
     errors = []
-    for row in np.random.default_rng(seed).permutation(len(windows.track)):
+    whole = [row for row, number in enumerate(windows.track.tolist()) if is_first_piece(then.names[number])]
+    for row in np.random.default_rng(seed).permutation(whole):
         past = windows.seen[row][None, -samples_needed(rate) :]
         off = np.hypot(*(forecaster.rule_.forecast(past).positions[0] - windows.future[row]).T)
         errors.append((np.square(off).mean(), off.mean(), off[-1]))

@@ -49,6 +49,16 @@ def test_other_names_frames_and_units_are_understood(table):
     assert (tracks.names, tracks.kinds, tracks.rates) == ((f"{ONE}/3",), (UNKNOWN,), (25.0,))
     with pytest.raises(InputError, match=r"counts time in frames; give rate"):
         load_table(table)
+    write(table, [(10 * k, "3", k, 0, "") for k in range(4)], ("Frame", "trackId", "xCenter", "yCenter", "note"))
+    assert load_table(table, rate=25).rates == pytest.approx((2.5,))  # one frame in ten has a line
+
+
+def test_stamps_from_1970_are_read_and_what_is_beyond_all_measure_is_refused_with_its_line(table):
+    table.write_text("track,timestamp,x,y\r1,1700000000.0,0,0\r1,1700000000.1,1,0\r")
+    assert load_table(table).rates == pytest.approx((10.0,), rel=1e-4)
+    table.write_text("track,t,x,y\n1,0,0,0\n1,1,2e9,0\n")
+    with pytest.raises(InputError, match=r"tracks\.csv, line 3: got t=1\.0, x=2000000000\.0"):
+        load_table(table)
 
 
 def test_rows_out_of_order_and_repeated_are_mended_and_counted(table):

@@ -62,6 +62,7 @@ def test_windows_line_ends_are_read(folder):
         ("a,b,c,d\n1,2,3,4\n", r"'cyclists/moving/1\.csv' begins with 'a,b,c,d'"),
         (HEADER + "\n0,0,x,1\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
         (HEADER + "\n0,0,1\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
+        (HEADER + "\n0,0,1,1,1,0.08,2,2\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
         (HEADER + "\n0,0,1,2\n1,0.08,nan,2\n", r"line 3: got t=0\.08, x=nan"),
         (b"\xff\xfe\x00", "cannot be unpacked"),
     ],

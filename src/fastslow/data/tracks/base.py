@@ -12,8 +12,10 @@ from jaxtyping import Float64, Int64
 
 from fastslow.errors import InputError, shown
 
-#: Metres and seconds beyond which a number is none of a road user.
-_LARGEST = 1e9
+#: Metres beyond which a place is none of a road user, and seconds beyond which a stamp is none: stamps may count from
+#: 1970, and numbers still tell a microsecond from the next.
+FARTHEST, LATEST = 1e9, 4e9
+_HIGHEST_RATE = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +62,13 @@ class TrackData:
         steps = np.diff(self.track)
         if ((steps < 0) | (steps > 1)).any() or (len(self.track) and self.track[-1] != count - 1):
             raise InputError("got samples of tracks that are mixed; give one track after another")
-        for what, values in (("positions", self.positions), ("times", self.times)):
-            if not (np.abs(values) < _LARGEST).all():
-                raise InputError(f"got {what} that are not finite, or beyond {_LARGEST:g}; metres and seconds")
+        for what, values, most in (("positions", self.positions, FARTHEST), ("times", self.times, LATEST)):
+            if not (np.abs(values) < most).all():
+                raise InputError(f"got {what} that are not finite, or beyond {most:g}; metres and seconds")
         if (np.diff(self.times)[steps == 0] <= 0).any():
             late = self.names[int(self.track[1:][(steps == 0) & (np.diff(self.times) <= 0)][0])]
             raise InputError(f"track {shown(late)} goes back in time, or stays; times must rise within a track")
-        if not all(0 < rate < _LARGEST for rate in self.rates):
+        if not all(0 < rate < _HIGHEST_RATE for rate in self.rates):
             raise InputError("got a frame rate that is not positive; give samples a second, Hz")
 
     @property

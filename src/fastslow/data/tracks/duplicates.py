@@ -11,15 +11,15 @@ from fastslow.data.splits import Split, make_split, random_split
 from fastslow.data.tracks.base import TrackData
 from fastslow.errors import InputError
 
-#: So many samples in a row that are alike, to the last bit, are no accident; unless nothing moves.
-_RUN, _PLACES = 8, 4
+#: So many samples in a row that are alike, to the last bit, are no accident; unless hardly anything moves.
+_RUN, _MOVES = 8, 3
 
 
 def physical_groups(tracks: TrackData) -> Int64[np.ndarray, " tracks"]:
     """Which tracks are of one movement: a number for each, the same for those that share a run of samples.
 
-    Two tracks of one recording are joined where 8 positions in a row, of at least 4 different places, are equal bit for
-    bit, and so are all that are joined with either. Times are not looked at: files begin at 0.
+    Two tracks of one recording are joined where 8 positions in a row, with at least 3 moves between them, are equal bit
+    for bit, and so are all that are joined with either. Times are not looked at: files begin at 0.
 
     Args:
         tracks: as they were read; resampling would hide what is equal.
@@ -41,7 +41,7 @@ def physical_groups(tracks: TrackData) -> Int64[np.ndarray, " tracks"]:
         places = np.ascontiguousarray(tracks.positions[starts[number] : starts[number + 1]])
         moves = np.concatenate([[0], (np.diff(places, axis=0) != 0).any(1).cumsum()])
         for at in range(len(places) - _RUN + 1):
-            if moves[at + _RUN - 1] - moves[at] < _PLACES - 1:
+            if moves[at + _RUN - 1] - moves[at] < _MOVES:
                 continue
             run = (tracks.recordings[number], places[at : at + _RUN].tobytes())
             other = first.setdefault(run, number)

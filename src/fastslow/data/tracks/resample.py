@@ -66,6 +66,11 @@ def resampled(tracks: TrackData, rate: float, *, gap: float = GAP) -> TrackData:
     )  # fmt: skip
 
 
+def is_first_piece(name: str) -> bool:
+    """Whether a track of `resampled` is the first piece of one, or all of it."""
+    return "#" not in name
+
+
 class Windows(NamedTuple):
     """Pieces of tracks of one length.
 

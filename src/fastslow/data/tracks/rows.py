@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from fastslow.data.tracks.base import TrackData
+from fastslow.data.tracks.base import FARTHEST, LATEST, TrackData
 from fastslow.errors import InputError
 
 #: Repairs, by what is counted.
@@ -49,14 +49,15 @@ def as_tracks(rows: TrackRows) -> TrackData:
     no motion, are left out. Each of these is counted in `TrackData.repairs`.
 
     Raises:
-        InputError: if a number is not finite; the message has the file and the line.
+        InputError: if a number is not finite, or beyond all measure; the message has the file and the line.
     """
     values = np.column_stack([rows.times, rows.positions])
-    if strange := np.flatnonzero(~np.isfinite(values).all(1)).tolist():
+    if strange := np.flatnonzero(~(np.abs(values) < [LATEST, FARTHEST, FARTHEST]).all(1)).tolist():
         row = strange[0]
         raise InputError(
             f"{rows.name}, line {rows.lines[row]}: got t={rows.times[row]}, x={rows.positions[row, 0]}, "
-            f"y={rows.positions[row, 1]}; finite numbers were expected: remove the row, or mend it"
+            f"y={rows.positions[row, 1]}; finite numbers were expected, below {LATEST:g} s and {FARTHEST:g} m: remove "
+            "the row, or mend it"
         )
     repairs: Counter[str] = Counter()
     by_track = np.argsort(rows.track, kind="stable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def load_table(path: str | Path, *, rate: Any = None, metres: Any = 1.0) -> Trac
 
     Args:
         path: the file, in UTF-8.
-        rate: frames a second, Hz: needed where time is given in frames, else taken from the steps of each track.
+        rate: frames a second, Hz: needed where time is given in frames. That of each track is taken from its steps: not
+            every frame need have a line.
         metres: that one unit of x and y is, such as 0.01 for centimetres.
 
     Returns:
@@ -51,14 +53,14 @@ def load_table(path: str | Path, *, rate: Any = None, metres: Any = 1.0) -> Trac
     numbers = [found[name] for name in ("t", "frame", "x", "y") if name in found]
     texts = [found[name] for name in ("track", "kind", "recording") if name in found]
     columns = read_columns(path, numbers=numbers, texts=texts, delimiter=delimiter, max_bytes=_MAX_BYTES)
-    times, even = _times(columns, found, None if rate is None else float(rate))
+    times = _times(columns, found, None if rate is None else float(rate))
     recording, recordings = _codes(columns, found, "recording", ONE)
     kind, kinds = _codes(columns, found, "kind", UNKNOWN)
     track, ids = _codes(columns, found, "track", "")
     both, number = np.unique(recording * len(ids) + track, return_inverse=True)
     _refuse_mixed(columns, found, number, kind)
     first = np.unique(number, return_index=True)[1]
-    rates = [even] * len(both) if even else _rates(number, times, len(both))
+    rates = _rates(number, times, len(both))
     places = np.column_stack([columns.numbers[found["x"]], columns.numbers[found["y"]]]) * metres
     rows = TrackRows(
         columns.name, number.astype(np.int64), times, places, columns.lines,
@@ -73,7 +75,8 @@ def load_table(path: str | Path, *, rate: Any = None, metres: Any = 1.0) -> Trac
 
 def _header(path: Path) -> tuple[dict[str, str], str]:
     """The file's own name of each column that it has, and what columns are parted by."""
-    line = read_bytes(path, _MAX_BYTES)[:_HEADER_BYTES].decode("utf-8-sig", "replace").split("\n")[0].strip("\r\n")
+    line = read_bytes(path, _MAX_BYTES)[:_HEADER_BYTES].decode("utf-8-sig", "replace").lstrip("\r\n")
+    line = re.split("[\r\n]", line)[0]
     choices = {delimiter: [part.strip().strip('"') for part in line.split(delimiter)] for delimiter in DELIMITERS}
     delimiter, names = max(choices.items(), key=lambda choice: len(_known(choice[1])))
     found = _known(names)
@@ -97,15 +100,15 @@ def _known(names: list[str]) -> dict[str, str]:
     }
 
 
-def _times(columns: Columns, found: dict[str, str], rate: float | None) -> tuple[Float64[np.ndarray, " rows"], float]:
-    """Seconds, and the rate that was stated; 0 if none was."""
+def _times(columns: Columns, found: dict[str, str], rate: float | None) -> Float64[np.ndarray, " rows"]:
+    """Seconds."""
     if "t" in found:
-        return columns.numbers[found["t"]], float(rate or 0)
+        return columns.numbers[found["t"]]
     if rate is None:
         raise InputError(
             f"{columns.name} counts time in frames; give rate, frames a second (on the command line --rate)"
         )
-    return columns.numbers[found["frame"]] / rate, float(rate)
+    return columns.numbers[found["frame"]] / rate
 
 
 def _codes(

@@ -87,6 +87,8 @@ def _files(archive: Path) -> Iterator[_File]:
             raise InputError(f"{shown_path(archive)} unpacks to more than {_MAX_BYTES} bytes; {_CURE}")
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
             for member in tar:
+                if member.issparse():
+                    raise InputError(f"{shown_path(archive)} holds {shown(member.name)}, a file with holes; {_CURE}")
                 content = tar.extractfile(member) if member.isfile() and member.name.endswith(".csv") else None
                 if content is not None:
                     yield _File(member.name.removeprefix("./"), content.read().decode("utf-8"))
@@ -103,6 +105,7 @@ def _table(file: _File, archive: Path) -> np.ndarray:
     if lines[0] != _HEADER:
         raise InputError(f"{where} begins with {shown(lines[0])}; {_HEADER!r} was expected; {_CURE}")
     try:
-        return np.array([[float(value) for value in line.split(",")] for line in lines[1:]]).reshape(-1, 4)
+        rows = [[float(value) for value in line.split(",")] for line in lines[1:]]
+        return np.array([[index, stamp, x, y] for index, stamp, x, y in rows]).reshape(-1, 4)
     except ValueError as error:
         raise InputError(f"{where} has a line that is not four numbers ({shown_reason(error)}); {_CURE}") from error
