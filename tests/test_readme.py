@@ -52,6 +52,25 @@ def test_the_table_of_wrong_labels_is_that_of_the_results():
         assert shown.split(" | ") == [f"{100 * of[share][names[row]].mean:.1f}" for share in (0.0, 0.1, 0.2, 0.3, 0.4)]
 
 
+def test_the_table_of_pedestrians_is_that_of_the_results():
+    text = README.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]*) \| ((?:\d\.\d{2,3} \| ){5}\d\.\d\d) \|$", text, re.MULTILINE)
+    methods = ("constant-velocity", "damped", "memory", "memory-2048", "memory-without-place")
+    assert len(rows) == len(methods)
+    found = [read_result(path) for path in (README.parent / "results").glob("trajectories-vru-*.json")]
+    for method, (_, shown) in zip(methods, rows, strict=True):
+        numbers = []
+        for task in ("25 Hz", "12.5 Hz"):
+            of, plain = (
+                {r.cell.seed: r.numbers for r in found if (r.cell.method, r.cell.options["task"]) == (name, task)}
+                for name in (method, "constant-velocity")
+            )
+            numbers += [f"{mean(one[name].mean for one in of.values()):.3f}" for name in ("ade", "fde")]
+            numbers.append(f"{mean(of[seed]['mse'].mean / plain[seed]['mse'].mean for seed in of):.2f}")
+            assert len(of) == 5
+        assert shown.split(" | ") == numbers
+
+
 def test_the_table_of_rare_classes_is_that_of_the_results():
     rows = re.findall(
         r"^\| `([\w-]+)`: [^|]* \| ([\d.| ]*) \| (\d) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
