@@ -15,6 +15,7 @@ from fastslow.errors import InputError
 from fastslow.protocol.result import Cell, Interval, Provenance, Result, write_result
 from fastslow.report.headline import MARKS, headline_table, renew
 from fastslow.report.tables import (
+    SERIES,
     accuracy_table,
     escape,
     interval_text,
@@ -125,6 +126,15 @@ def test_studies_have_tables_of_their_own_and_numbers_their_units():
     assert "## fewshot" in page
     assert "0.321 m (1)" in page
     assert interval_text(Interval(0.5, None, 1)) == "50.00 %"
+
+
+def test_long_series_are_for_figures_and_have_no_columns_unless_there_is_nothing_else():
+    plain = result(0.9, 0)
+    series = {f"norm, batch {k}": Interval(0.5, None, 1, SERIES[k % 2]) for k in range(9)}
+    text = results_page([dataclasses.replace(plain, numbers={**plain.numbers, **series})])
+    assert "90.00" in text
+    assert "norm, batch" not in text
+    assert "norm, batch 8" in results_page([dataclasses.replace(plain, numbers=series)])
 
 
 def test_what_a_protocol_fixed_for_all_rows_is_said_below():

@@ -30,6 +30,8 @@ ROW_NAMES = {
 }
 #: Options that have a column of their own in a study that has them.
 COLUMNS = ("task", "part", *HARDER, "model", "preset", "control", "length", "encoder")
+#: Units of numbers that come in long series over a run: figures show them, and no table of many runs.
+SERIES = ("cosine", "loss per parameter")
 _NOTHING = "-"
 #: What a title says of the option `rotations`.
 _TURNED = {"classes": "each in four rotations", "episode": "each turned by an angle drawn for the episode"}
@@ -179,7 +181,8 @@ def _columns(rows: Sequence[Sequence[Result]]) -> dict[str, list[str]]:
 
 def _measured(rows: Sequence[Sequence[Result]]) -> dict[str, list[str]]:
     """What came of it, by column."""
-    main, *more = dict.fromkeys(name for row in rows for result in row for name in result.numbers)
+    units = {name: number.unit for row in rows for result in row for name, number in result.numbers.items()}
+    main, *more = [name for name, unit in units.items() if unit not in SERIES] or units
     columns = {
         f"{main}, mean of seeds": [_mean_of(row, main) for row in rows],
         "each seed (95 % interval)": [", ".join(_each(row, main)) or _NOTHING for row in rows],
