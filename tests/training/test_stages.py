@@ -270,7 +270,7 @@ def test_a_method_that_embeds_in_its_own_way_and_has_no_memory_goes_through_ever
 
 
 WORKER = """
-import sys, torch
+import os, sys, torch
 from pathlib import Path
 from fastslow.training import distributed
 from fastslow.config import load_config, parse
@@ -287,8 +287,10 @@ training = build_training(config, load_data(config), {"end_to_end": {"tasks": 4}
 train(training.method, training.stages, length=Length(steps=3))
 if distributed.rank() == 0:
     torch.save(training.method.state_dict(), sys.argv[2])
-distributed.largest(0.0)  # none leaves while another still writes: torch may abort then
+distributed.largest(0.0)  # none leaves while another still writes
 distributed.stop()
+# All is done and written: torch now and then aborts as the interpreter takes its threads down.
+os._exit(0)
 """
 
 
