@@ -37,3 +37,10 @@ def turning(count=30, seed=0, length=60, rate=10.0, apart=0.0):
         np.concatenate(parts), np.concatenate(times), np.repeat(np.arange(count), length), names,
         ("pedestrian",) * count, ("r",) * count, (rate,) * count,
     )  # fmt: skip
+
+
+def path_of(data, name):
+    """Times and positions of a track."""
+    number = data.names.index(name)
+    span = slice(*data.starts[number : number + 2])
+    return data.times[span], data.positions[span]

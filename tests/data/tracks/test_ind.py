@@ -12,6 +12,7 @@ from fastslow.data.tracks.ind import load_ind
 from fastslow.data.tracks.rows import REPEATED, SHORT, UNORDERED
 from fastslow.errors import InputError
 from mutations import FUZZ, attempt, damage
+from track_sample import path_of
 
 #: Those of the data set, in another order.
 COLUMNS = (
@@ -61,13 +62,6 @@ def write_recording(folder, recording=0, name="00", **changes):
 @pytest.fixture
 def folder(tmp_path):
     return write_recording(tmp_path / "ind")
-
-
-def path_of(data, name):
-    """Times and positions of a track."""
-    number = data.names.index(name)
-    span = slice(*data.starts[number : number + 2])
-    return data.times[span], data.positions[span]
 
 
 def test_values(folder):

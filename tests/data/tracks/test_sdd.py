@@ -12,6 +12,7 @@ from fastslow.data.tracks.rows import REPEATED, UNORDERED
 from fastslow.data.tracks.sdd import load_sdd
 from fastslow.errors import InputError
 from mutations import FUZZ, attempt, damage
+from track_sample import path_of
 
 LABELS = {0: "Biker", 1: "Cart", 2: "Pedestrian", 10: "Biker"}
 SCALE = 0.04
@@ -40,13 +41,6 @@ def write_video(folder, scene="gates", video="video3", lines=None):
 @pytest.fixture
 def folder(tmp_path):
     return write_video(tmp_path / "sdd")
-
-
-def path_of(data, name):
-    """Times and positions of a track."""
-    number = data.names.index(name)
-    span = slice(*data.starts[number : number + 2])
-    return data.times[span], data.positions[span]
 
 
 def same(data, other, names):
