@@ -192,3 +192,10 @@ def test_a_key_is_a_file_name_everywhere():
 def test_a_result_needs_numbers():
     with pytest.raises(InputError, match="no numbers"):
         Result(Cell("s", "m", "d", {}, 0), {}, Provenance("", {}))
+
+
+def test_an_interval_of_measurements_is_their_mean_and_that_of_a_normal_one():
+    found = Interval.of([1.0, 2.0, 4.0, 5.0], "m")
+    assert (found.mean, found.count, found.unit) == (3.0, 4, "m")
+    assert found.half_width == pytest.approx(1.96 * (10 / 3) ** 0.5 / 2)
+    assert Interval.of([0.5]) == Interval(0.5, None, 1)

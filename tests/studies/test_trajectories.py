@@ -27,6 +27,7 @@ def test_the_study_is_registered_and_every_seed_has_every_forecaster_at_both_rat
         assert len({cell.key for cell in cells}) == len(cells) == 2 * len(METHODS) * seeds
     with pytest.raises(InputError, match="runs on junction or vru"):
         STUDY.cells("quick", "omniglot")
+    assert {cell.options["first"] for cell in STUDY.cells("cpu", "junction")} == {50}  # it has no 300
 
 
 def test_a_track_is_forecast_before_it_is_learned_and_the_memory_learns_the_place():

@@ -53,10 +53,8 @@ def forecast(
         model: .safetensors file of a forecaster to go on with, in place of rate, horizon and slots.
         save: .safetensors file to save the forecaster to, of one recording.
     """
-    import numpy as np
-
     from fastslow.cli.track_progress import track_bar
-    from fastslow.data.tracks.duplicates import physical_groups
+    from fastslow.data.tracks.duplicates import each_movement_once
     from fastslow.data.tracks.registry import load_tracks
     from fastslow.data.tracks.resample import GAP
     from fastslow.errors import InputError, shown
@@ -74,8 +72,8 @@ def forecast(
         raise InputError(f"got --save {save}; give a file that ends in .safetensors")
     data = load_tracks(tracks, data_dir=data_dir, rate=frame_rate, metres=metres)
     data = data.of_kind(kind) if kind else data
-    once = np.sort(np.unique(physical_groups(data), return_index=True)[1]).tolist()
-    repeated, data = data.num_tracks - len(once), data.select(once)
+    once = each_movement_once(data)
+    repeated, data = data.num_tracks - once.num_tracks, once
     by_recording = _by_recording(data)
     if len(by_recording) > 1 and (save or model):
         raise InputError(

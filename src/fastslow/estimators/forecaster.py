@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import Widths, samples_needed
 from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
-from fastslow.data.tracks.resample import resampled
+from fastslow.data.tracks.resample import resampled, windows_of
 from fastslow.errors import InputError, shown
 from fastslow.estimators.corrected import CorrectedMotion
 from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
@@ -130,7 +129,7 @@ class FastSlowForecaster:
             InputError: if none of them is long enough for a forecast and its outcome.
         """
         even = resampled(tracks, self.rate)
-        moments = _moments(even, self._rule.length, self._every)
+        moments = self._moments(even)
         if not len(moments):
             raise InputError(
                 f"got {tracks.num_tracks} tracks, none of {self._rule.length / self.rate:.3g} s without a gap, which a "
@@ -143,7 +142,7 @@ class FastSlowForecaster:
 
     def partial_fit(self, tracks: TrackData) -> FastSlowForecaster:
         """Learns tracks whose future is known, in order; those too short for it teach nothing."""
-        self._rule.learn(_moments(resampled(tracks, self.rate), self._rule.length, self._every))
+        self._rule.learn(self._moments(resampled(tracks, self.rate)))
         return self
 
     def update(
@@ -225,15 +224,12 @@ class FastSlowForecaster:
             self.rate, past=past, steps=self.steps, every=self._every, max_gap=self.max_gap, drop_after=self.drop_after
         )
 
+    def _moments(self, even: TrackData) -> Float64[np.ndarray, "moments samples 2"]:
+        """Past and outcome of each moment of tracks that is learned from, in the order of time within each."""
+        found = windows_of(even, seen=samples_needed(self.rate), future=self.steps, every=self._every)
+        return np.concatenate([found.seen, found.future], 1)
+
     def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
         if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
             raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {self.horizon:g} s ahead")
         return int(max(1, round(horizon * self.rate)))
-
-
-def _moments(even: TrackData, length: int, every: int) -> Float64[np.ndarray, "moments samples 2"]:
-    """So many samples from each moment of tracks that is learned from, in the order of time within each."""
-    first = [np.arange(a, b - length + 1, every) for a, b in itertools.pairwise(even.starts.tolist())]
-    at = np.concatenate([np.empty(0, np.int64), *first])
-    moments: np.ndarray = even.positions[at[:, None] + np.arange(length)]
-    return moments

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +51,15 @@ class Interval:
 
     def __post_init__(self) -> None:
         self.check(vars(self))
+
+    @classmethod
+    def of(cls, values: Sequence[float], unit: str = SHARE) -> Interval:
+        """Of measurements, at least one, as if they were normal."""
+        mean, count = math.fsum(values) / len(values), len(values)
+        if count == 1:
+            return cls(mean, None, count, unit)
+        variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+        return cls(mean, 1.96 * math.sqrt(variance / count), count, unit)
 
     @staticmethod
     def check(values: Mapping[str, Any]) -> None:

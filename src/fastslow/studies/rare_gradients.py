@@ -84,11 +84,8 @@ def numbers_of(course: Sequence[Gradients], *, every: int) -> Iterator[tuple[str
     for moment in moments(len(course) // every):
         of = [course[batch] for batch in batches_of(moment, every)]
         for series, values in zip((TRUE, SYNTHETIC, COSINE), zip(*of, strict=True), strict=True):
-            mean = math.fsum(values) / len(values)
-            spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
-            half = 1.96 * spread / math.sqrt(len(values)) if len(values) > 1 else None
             unit = "cosine" if series == COSINE else "loss per parameter"
-            yield f"{series}, {moment.name}", Interval(mean, half, len(values), unit)
+            yield f"{series}, {moment.name}", Interval.of(values, unit)
 
 
 def course_of(results: Sequence[Result], *, every: int, exposures: int) -> GradientCourse | None:

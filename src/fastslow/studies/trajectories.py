@@ -14,7 +14,7 @@ import numpy as np
 
 from fastslow.core.motion import Widths, samples_needed
 from fastslow.data.tracks.base import TrackData
-from fastslow.data.tracks.duplicates import physical_groups
+from fastslow.data.tracks.duplicates import each_movement_once
 from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.registry import load_tracks
 from fastslow.data.tracks.resample import is_first_piece, resampled, windows_of
@@ -24,14 +24,15 @@ from fastslow.protocol.provenance import peak_memory_mib, processor_name, versio
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
+from fastslow.studies.shipped import budget_of
 
 #: Samples that are seen before a forecast, and samples of one: by rate, Hz, two or four seconds each.
 _SEEN = _STEPS = 50
 _RATES = {"25 Hz": 25.0, "12.5 Hz": 12.5}
 #: What is learned first, as far as anything is, and what comes then.
 _BEFORE, _THEN = "cyclist", "pedestrian"
-#: Data that there is such a study on.
-_DATA = ("junction", "vru")
+#: Data that there is such a study on, and how many pedestrians of them do not count yet, by rate.
+_FIRST = {"junction": {"25 Hz": 50, "12.5 Hz": 50}, "vru": {"25 Hz": 300, "12.5 Hz": 100}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,20 +41,15 @@ class Plan:
 
     Attributes:
         data: that it is for.
-        first: pedestrians that do not count yet, by rate.
         seeds: how many: of the order in which they come and, on junctions, of the place.
     """
 
     data: str
-    first: Mapping[str, int]
     seeds: int
 
 
 #: By budget.
-PLANS: dict[Budget, Plan] = {
-    "quick": Plan("junction", {"25 Hz": 50, "12.5 Hz": 50}, 2), "cpu": Plan("vru", {"25 Hz": 300, "12.5 Hz": 100}, 5),
-    "paper": Plan("vru", {"25 Hz": 300, "12.5 Hz": 100}, 5),
-}  # fmt: skip
+PLANS: dict[Budget, Plan] = {"quick": Plan("junction", 2), "cpu": Plan("vru", 5), "paper": Plan("vru", 5)}
 _Maker = Callable[..., FastSlowForecaster]
 #: Forecasters by the name of their row.
 METHODS: dict[str, _Maker] = {
@@ -76,13 +72,13 @@ class TrajectoriesStudy:
 
     def cells(self, budget: Budget, data: str | None = None) -> list[Cell]:
         """See `Study.cells`."""
-        plan = PLANS[budget]
-        if data is not None and data not in _DATA:
-            raise InputError(f"got data={shown(data)}; study {self.name} runs on {' or '.join(_DATA)}")
-        options = {task: {"task": task, "protocol": "stream", "first": plan.first[task]} for task in _RATES}
+        data = data or PLANS[budget].data
+        if data not in _FIRST:
+            raise InputError(f"got data={shown(data)}; study {self.name} runs on {' or '.join(_FIRST)}")
+        options = {task: {"task": task, "protocol": "stream", "first": _FIRST[data][task]} for task in _RATES}
         return [
-            Cell(self.name, method, data or plan.data, options[task], seed)
-            for seed in range(plan.seeds) for task in _RATES for method in METHODS
+            Cell(self.name, method, data, options[task], seed)
+            for seed in range(PLANS[budget].seeds) for task in _RATES for method in METHODS
         ]  # fmt: skip
 
     def run(self, cell: Cell, folder: Path) -> Result:
@@ -91,9 +87,7 @@ class TrajectoriesStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        budget = next((name for name in PLANS if cell in self.cells(name, cell.data)), None)
-        if budget is None:
-            raise InputError(f"{cell.key} is no cell of study {self.name}; take one of its cells")
+        budget = budget_of(self, PLANS, cell)
         began = time.monotonic()
         rate, first = _RATES[str(cell.options["task"])], int(str(cell.options["first"]))
         before, then = _tracks(cell.data, cell.seed)
@@ -103,7 +97,7 @@ class TrajectoriesStudy:
                 f"got {len(errors)} tracks of {cell.data} that are long enough; more than {first} were expected"
             )
         numbers = {
-            name: _interval(errors[first:, column], unit)
+            name: Interval.of(errors[first:, column].tolist(), unit)
             for column, (name, unit) in enumerate((("mse", "m^2"), ("ade", "m"), ("fde", "m")))
         }
         provenance = Provenance(
@@ -143,8 +137,7 @@ def _tracks(data: str, seed: int) -> tuple[TrackData, TrackData]:
 
 @functools.lru_cache(maxsize=1)
 def _each_movement_once(data: str) -> TrackData:
-    tracks = load_tracks(data)
-    return tracks.select(np.sort(np.unique(physical_groups(tracks), return_index=True)[1]).tolist())
+    return each_movement_once(load_tracks(data))
 
 
 def _streamed(method: str, before: TrackData, then: TrackData, rate: float, seed: int) -> np.ndarray:
@@ -163,11 +156,6 @@ def _streamed(method: str, before: TrackData, then: TrackData, rate: float, seed
         if method not in _FROZEN:
             forecaster.partial_fit(then.select([int(windows.track[row])]))
     return np.array(errors).reshape(-1, 3)
-
-
-def _interval(values: np.ndarray, unit: str) -> Interval:
-    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
-    return Interval(float(values.mean()), half, len(values), unit)
 
 
 def _ratio(found: Sequence[Result], plain: Mapping[int, float]) -> str:

@@ -132,8 +132,7 @@ def _interval(name: str, values: Sequence[float]) -> Interval:
     """Mean of episodes; a gain may be below 0, and is in points."""
     if name != "gain":
         return accuracy_with_interval(torch.tensor(values))
-    points = 100 * torch.tensor(values).double()
-    return Interval(float(points.mean()), float(1.96 * points.std() / len(values) ** 0.5), len(values), "points")
+    return Interval.of([100 * value for value in values], "points")
 
 
 def _shown(number: Interval) -> str:

@@ -52,6 +52,12 @@ def physical_groups(tracks: TrackData) -> Int64[np.ndarray, " tracks"]:
     return np.array([number_of[number] for number in leaders], dtype=np.int64)
 
 
+def each_movement_once(tracks: TrackData) -> TrackData:
+    """The first track of each of `physical_groups`."""
+    first = np.unique(physical_groups(tracks), return_index=True)[1]
+    return tracks.select(np.sort(first).tolist())
+
+
 def split_tracks(
     tracks: TrackData,
     groups: Sequence[int] | Int64[np.ndarray, " tracks"],
