@@ -49,7 +49,7 @@ def learning(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
     rows = []
     for n_way in (5, 20):
         times = interleaved({form: forms.make(form, n_way) for form in forms.FORMS}, rounds=options.rounds)
-        ratios = {"fastslow / encoder": against(times, forms.OURS, forms.ENCODER)}
+        ratios = {f"fastslow / {form}": against(times, forms.OURS, form) for form in (forms.ENCODER, forms.PACKED)}
         for name in forms.LEARNERS[1:]:
             ratios[f"{name} / fastslow"] = against(times, name, forms.OURS)
             ratios[f"{name} / fastslow, + queries"] = against(times, forms.ANSWERS[name], forms.ANSWERS[forms.OURS])
@@ -90,7 +90,12 @@ def stream(options: argparse.Namespace) -> tuple[Rows, dict[str, Any]]:
     for num_classes in (5, 1000):
         times = interleaved({form: forms.make(form, num_classes) for form in forms.FORMS}, rounds=options.rounds)
         row: dict[str, Any] = {"classes": num_classes} | {f"{form} ms": times[form].median_ms for form in forms.FORMS}
-        rows.append(row | both({f"{form} / encoder": against(times, form, forms.ENCODER) for form in forms.FORMS[1:]}))
+        beside = {
+            f"{form} / {encoder}": against(times, form, encoder)
+            for encoder in (forms.ENCODER, forms.PACKED)
+            for form in (forms.LEARN, forms.ANSWER)
+        }
+        rows.append(row | both(beside))
     what = (
         "batch 1, drawings in; long: vectors in batches of 100, classes by a power law, max_examples 10,000; accuracy "
         "on three new examples of each class seen so far"

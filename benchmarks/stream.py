@@ -1,7 +1,8 @@
 """The stream learner: one example learned, one answered, beside the encoder's own pass; and a stream of a million.
 
-What is timed is what a user calls: `learn_one` and `predict_one` on a drawing, checks and preparation and all. The
-encoder is the same one, folded and packed, on an image that is a tensor already.
+What is timed is what a user calls: `learn_one` and `predict_one` on a drawing, checks and preparation and all. Beside
+it stand the same encoder as torch runs the model's, and as the learner runs it (batch norm folded, packed), each on an
+image that is a tensor already.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from fastslow import FastSlowClassifier, load_model
 from fastslow.data import make_glyphs
 
 MODEL = "omniglot-5w1s-fast"
-ENCODER, LEARN, ANSWER = "encoder", "learn_one", "predict_one"
-FORMS = (ENCODER, LEARN, ANSWER)
+ENCODER, PACKED, LEARN, ANSWER = "encoder", "encoder, packed", "learn_one", "predict_one"
+FORMS = (ENCODER, PACKED, LEARN, ANSWER)
 FEATURES, CLASSES, BATCH = 128, 1000, 100
 
 
@@ -28,8 +29,9 @@ def make(form: str, num_classes: int) -> Form:
     drawings = make_glyphs(num_classes=num_classes, per_class=1, seed=3).images.numpy()
     # Two values, as scans have them.
     drawings = np.where(drawings > 127, np.uint8(255), np.uint8(0))
-    if form == ENCODER:
-        encoder = as_used(load_model(f"pretrained:{MODEL}").method.encoder.folded().eval())
+    if form in (ENCODER, PACKED):
+        encoder = load_model(f"pretrained:{MODEL}").method.encoder.eval()
+        encoder = encoder if form == ENCODER else as_used(encoder.folded())
         image = torch.from_numpy(drawings[:1]).float().unsqueeze(1) / 255
 
         @torch.inference_mode()

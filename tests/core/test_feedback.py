@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 import reference
 from fastslow.core.controllers import ControllerState, LSTMController
-from fastslow.core.feedback import add_gradients, synthetic_update, true_gradients
+from fastslow.core.feedback import join_gradients, synthetic_update, true_gradients
 from fastslow.core.literal_memory import LiteralMemory
 
 
@@ -167,15 +167,17 @@ def test_the_last_write_vector_has_no_true_gradient():
 
 
 @pytest.mark.parametrize(
-    ("true_grad", "replace", "expected"), [(10.0, False, 11.0), (10.0, True, 1.0), (None, False, 1.0)]
-)
-def test_synthetic_gradients_join_or_replace_the_true_ones(true_grad, replace, expected):
+    ("true_grad", "join", "expected"),
+    [(10.0, "added", 11.0), (10.0, "replaced", 1.0), (10.0, "matched", 11.0), (-10.0, "matched", -9.0),
+     (None, "added", 1.0), (None, "replaced", 1.0), (None, "matched", 0.0)],
+)  # fmt: skip
+def test_synthetic_gradients_join_or_replace_the_true_ones_or_tell_their_length(true_grad, join, expected):
     controller = LSTMController(input_size=1, dim=1)
     if true_grad is not None:
         for parameter in controller.parameters():
             parameter.grad = torch.full_like(parameter, true_grad)
     grads = {name: torch.full_like(parameter, 4.0) for name, parameter in controller.named_parameters()}
-    add_gradients(controller, grads, weight=0.25, replace=replace)
+    join_gradients(controller, grads, weight=0.25, join=join)
     for parameter in controller.parameters():
-        assert torch.equal(parameter.grad, torch.full_like(parameter, expected))
+        torch.testing.assert_close(parameter.grad, torch.full_like(parameter, expected))
     assert all((grad == 4.0).all() for grad in grads.values())

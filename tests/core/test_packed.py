@@ -10,8 +10,8 @@ from torch.testing import assert_close
 
 from fastslow import load_pretrained
 from fastslow.core import packed as module
-from fastslow.core.encoders import build_encoder
-from fastslow.core.packed import PackedConv2d, packed
+from fastslow.core.encoders import ConvEncoder, build_encoder
+from fastslow.core.packed import PackedConvEncoder, packed
 
 exactly = {"rtol": 0, "atol": 0}
 
@@ -42,11 +42,10 @@ def test_weights_are_laid_out_once_where_torch_can(monkeypatch):
     calls = []
     monkeypatch.setattr(module, "_LAY_OUT", lambda *args: calls.append(1) or lay_out(*args))
     quick = packed(encoder())
-    convolutions = [part for part in quick.modules() if isinstance(part, PackedConv2d)]
     with torch.inference_mode():
         for _ in range(3):
             quick(images(2))
-    assert len(calls) == len(convolutions) == 3
+    assert len(calls) == sum(isinstance(part, nn.Conv2d) for part in quick.modules()) == 3
 
 
 lay_out = module._LAY_OUT
@@ -74,30 +73,49 @@ def test_gradients_other_types_and_traces_go_the_plain_way():
         assert_close(traced(images(3)), plain(images(3)), rtol=1e-6, atol=1e-6)
 
 
-def test_autocast_and_a_single_image_without_a_batch_go_the_plain_way():
+def test_autocast_goes_the_plain_way():
     plain = encoder()
-    convolution = next(part for part in packed(plain).modules() if isinstance(part, PackedConv2d))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert_close(packed(plain)(images(3)), plain(images(3)), **exactly)
+
+
+def test_images_of_another_size_or_none_are_treated_as_by_the_plain_encoder():
+    plain = encoder()
+    quick = packed(plain)
     with torch.inference_mode():
-        assert convolution(images(1)[0]).shape == (8, 14, 14)
-        with torch.autocast("cpu", torch.bfloat16):
-            assert_close(packed(plain)(images(3)), plain(images(3)), **exactly)
+        assert quick(images(0)).shape == plain(images(0)).shape
+        for given in (torch.zeros(0, 1, 13, 14), torch.zeros(2, 1, 13, 14)):
+            for one in (plain, quick):
+                with pytest.raises(ValueError, match="this encoder takes"):
+                    one(given)
 
 
 def test_weights_that_change_are_laid_out_anew():
-    quick = packed(encoder())
-    plain = encoder()
+    quick, plain = packed(encoder()), encoder()
     convolution, other = (next(p for p in e.modules() if isinstance(p, nn.Conv2d)) for e in (quick, plain))
     seen = images(3)
     with torch.no_grad():
         quick(seen)
-        for change in (lambda c: c.weight.mul_(2), lambda c: c.half().float(), lambda c: c.load_state_dict(twice(c))):
+        for change in (
+            lambda c: c.weight.mul_(2), lambda c: c.bias.add_(1),
+            lambda c: c.load_state_dict(twice(c)), replace_weight, replace_bias,
+        ):  # fmt: skip
             change(convolution)
             change(other)
-            assert_close(quick(seen), plain(seen), rtol=1e-6, atol=1e-6)
-        weights = {name: 2 * value for name, value in convolution.named_parameters()}
-        doubled = torch.func.functional_call(convolution, weights, (seen,))
-        assert_close(doubled, 2 * other(seen), rtol=1e-6, atol=1e-6)
-        assert_close(convolution(seen), other(seen), rtol=1e-6, atol=1e-6)
+            assert_close(quick(seen), plain(seen), rtol=1e-5, atol=1e-5)
+        assert_close(quick.half().float()(seen), plain.half().float()(seen), rtol=1e-5, atol=1e-5)
+        weights = {name: 2 * value for name, value in quick.named_parameters()}
+        doubled = torch.func.functional_call(quick, weights, (seen,))
+        assert_close(doubled, torch.func.functional_call(plain, weights, (seen,)), rtol=1e-5, atol=1e-5)
+        assert_close(quick(seen), plain(seen), rtol=1e-5, atol=1e-5)
+
+
+def replace_weight(convolution):
+    convolution.weight = nn.Parameter(convolution.weight.flip(0))
+
+
+def replace_bias(convolution):
+    convolution.bias = nn.Parameter(convolution.bias.flip(0))
 
 
 def twice(module):
@@ -126,11 +144,19 @@ def test_what_is_packed_is_copied_saved_and_given_other_weights_as_any_module():
 def test_what_was_packed_is_left_as_it_was():
     plain = encoder()
     packed(plain)
-    assert all(type(part) is nn.Conv2d for part in plain.modules() if isinstance(part, nn.Conv2d))
+    assert type(plain.encoder) is ConvEncoder
+
+
+def test_an_encoder_that_is_not_folded_is_left_to_torch():
+    plain = build_encoder(channels=(8, 16), residual=(False, True), image_size=14, projection=8).eval()
+    quick = packed(plain)
+    assert type(quick.encoder) is ConvEncoder
+    with torch.inference_mode():
+        assert_close(quick(images(3)), plain(images(3)), **exactly)
 
 
 def test_classifiers_are_packed_views_and_all():
     for name in ("omniglot-5w1s-fast", "omniglot-5w1s"):
         parts = load_pretrained(name).method.encoder.modules()
-        kinds = {type(part) for part in parts if isinstance(part, nn.Conv2d)}
-        assert kinds == {PackedConv2d}, name
+        kinds = {type(part) for part in parts if isinstance(part, ConvEncoder)}
+        assert kinds == {PackedConvEncoder}, name

@@ -358,6 +358,20 @@ def test_added_is_true_plus_replaced():
             torch.testing.assert_close(replaced[name], grad)
 
 
+def test_matched_is_true_in_direction_and_as_long_as_the_sum():
+    nets = [network() for _ in range(3)]
+    for net, options in zip(nets, ({"fast_controllers": ()}, {}, {"join": "matched"}), strict=True):
+        learner(net, sgd=1.0, mix=0.3, **options).step(*window())
+    for name in CONTROLLERS:
+        true, added, matched = (
+            torch.cat([p.grad.flatten() for p in controllers(net)[name].parameters()]) for net in nets
+        )
+        torch.testing.assert_close(matched.norm(), added.norm())
+        torch.testing.assert_close(matched / matched.norm(), true / true.norm())
+        assert not torch.allclose(matched, true)
+        assert not torch.allclose(matched, added)
+
+
 def test_mix_and_step_sizes_are_factors():
     def norms(**options):
         return learner(network(), **options).step(*window())[0].synthetic_norms

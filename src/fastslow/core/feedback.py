@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fastslow.core.controllers import ControllerState, LSTMController
+
+#: How synthetic gradients join true ones, see `join_gradients`.
+Join = Literal["added", "replaced", "matched"]
 
 
 def synthetic_update(
@@ -57,18 +61,29 @@ def true_gradients(loss: Float[Tensor, ""], activations: Sequence[Tensor]) -> li
     return [None if grad is None else grad.detach() for grad in grads]
 
 
-def add_gradients(module: nn.Module, grads: dict[str, Tensor], *, weight: float, replace: bool = False) -> None:
-    """Joins synthetic gradients to the true ones that `backward` left in `.grad`, or puts them in their place.
+def join_gradients(module: nn.Module, grads: dict[str, Tensor], *, weight: float, join: Join = "added") -> None:
+    """Joins synthetic gradients to the true ones that `backward` left in `.grad`.
 
     Args:
         module: the controller.
         grads: from `synthetic_update`.
         weight: mix factor of the synthetic gradient.
-        replace: drop the true gradient instead of adding to it.
+        join: "added" to the true one; the true one "replaced" by it; or, as a control, "matched": the true one alone,
+            as long as the sum of the two would be, so that only the length of the step is learned fast.
     """
-    for name, parameter in module.named_parameters():
-        synthetic = weight * grads[name]
-        if parameter.grad is None or replace:
-            parameter.grad = synthetic
-        else:
-            parameter.grad.add_(synthetic)
+    named = dict(module.named_parameters())
+    true = [torch.zeros_like(one) if one.grad is None else one.grad for one in named.values()]
+    joined = [weight * grads[name] for name in named]
+    if join != "replaced":
+        joined = [before + synthetic for before, synthetic in zip(true, joined, strict=True)]
+    if join == "matched":
+        factor = norm_of(joined) / norm_of(true).clamp_min(1e-30)
+        joined = [before * factor for before in true]
+    for parameter, grad in zip(named.values(), joined, strict=True):
+        parameter.grad = grad
+
+
+def norm_of(tensors: Iterable[Tensor]) -> Tensor:
+    """Norm of all the numbers together; 0 of none."""
+    squares = [tensor.square().sum() for tensor in tensors]
+    return torch.stack(squares).sum().sqrt() if squares else torch.zeros(())

@@ -262,6 +262,7 @@ LEARNERS: dict[str, Callable[[Setting], Learner]] = {
     "nmn-higher-rate": functools.partial(Online, fast=False, rate=10 * _RATE),
     "nmn-fast-added": _added,
     "nmn-fast-replaced": functools.partial(Online, fast=True, clip_synthetic=1.0, join="replaced", mix=1.0),
+    "nmn-matched": functools.partial(_added, join="matched"),
     "nmn-fast-label-only": functools.partial(_added, control="label_only"),
     "nmn-fast-random": functools.partial(_added, control="random_predictor"),
 }

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastslow.core.controllers import ControllerState, LSTMController
-from fastslow.core.feedback import add_gradients
+from fastslow.core.feedback import Join, join_gradients, norm_of
 from fastslow.core.literal_memory import MemoryNetwork
 from fastslow.core.memory import MemoryState, detach_state
 from fastslow.core.predictors import GradientQuality, Predictors, RunningRMS, gradient_quality, predictor_loss
 from fastslow.errors import InputError, shown
 from fastslow.methods.config import CONTROLLERS
 from fastslow.training.online.rollback import AllOrNothing, refuse_non_finite
-from fastslow.training.online.synthetic import norm, predict_window, window_true_gradients, window_update
+from fastslow.training.online.synthetic import predict_window, window_true_gradients, window_update
 from fastslow.training.online.unroll import Unrolled, unroll
 from fastslow.training.online.window import check_streams, check_window, target_codes
 
@@ -82,7 +82,8 @@ class OnlineLearner(nn.Module):
         step_sizes: :math:`\alpha` of each controller, a further factor; 1 if not given. The optimiser takes the step:
             under plain SGD its size is that of the slow step times mix * alpha; under Adam, with `join` "replaced",
             neither factor matters.
-        join: the synthetic gradient is "added" to the controllers' true one, or the true one is "replaced" by it.
+        join: the synthetic gradient is "added" to the controllers' true one, or the true one is "replaced" by it, or,
+            as a control, "matched" in length to the sum of the two, its direction kept.
         warm_up: windows before the fast path acts.
         clip_norm: largest norm of the network's gradient after the two have joined; None for no limit.
         clip_synthetic: largest norm of a controller's synthetic gradient, as a multiple of the true one's norm.
@@ -106,7 +107,7 @@ class OnlineLearner(nn.Module):
         fit_optimiser: torch.optim.Optimizer | None = None,
         mix: float = 0.1,
         step_sizes: Mapping[str, float] | None = None,
-        join: Literal["added", "replaced"] = "added",
+        join: Join = "added",
         warm_up: int = 0,
         clip_norm: float | None = None,
         clip_synthetic: float | None = None,
@@ -226,7 +227,7 @@ class OnlineLearner(nn.Module):
             if name in true:
                 quality[name] = gradient_quality(predicted[: len(true[name])], true[name])
             parameters = self._controller(name).parameters()
-            true_norms[name] = norm(p.grad for p in parameters if p.grad is not None).to(loss)
+            true_norms[name] = norm_of(p.grad for p in parameters if p.grad is not None).to(loss)
             synthetic_norms[name] = torch.zeros_like(true_norms[name])
             if name in acting and name in true:
                 num_used = len(true[name]) if self.last_write == "skip" else len(predicted)
@@ -239,11 +240,11 @@ class OnlineLearner(nn.Module):
         controller = self._controller(name)
         grads = window_update(controller, unrolled.traces[name], predicted)
         weight = self.mix * self.step_sizes[name] / unrolled.logits[..., 0].numel()
-        joined = abs(weight) * norm(grads.values())
+        joined = abs(weight) * norm_of(grads.values())
         if self.clip_synthetic is not None:
             factor = min(1.0, float(self.clip_synthetic * true_norm / joined.clamp_min(1e-30)))
             weight, joined = weight * factor, joined * factor
-        add_gradients(controller, grads, weight=weight, replace=self.join == "replaced")
+        join_gradients(controller, grads, weight=weight, join=self.join)
         return joined
 
     def _fit(self, synthetic: dict[str, Tensor], true: dict[str, Tensor]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import TypeGuard
 
@@ -92,9 +92,3 @@ def window_update(controller: LSTMController, trace: Trace, synthetic_grad: Tens
     inputs, cells = (part[: len(synthetic_grad)].flatten(0, 1) for part in (trace.inputs, trace.prev_cells))
     state = ControllerState(inputs[:, controller.input_size :], cells)
     return synthetic_update(controller, inputs[:, : controller.input_size], state, synthetic_grad.flatten(0, 1))
-
-
-def norm(tensors: Iterable[Tensor]) -> Tensor:
-    """Norm of all the numbers together; 0 of none."""
-    squares = [tensor.square().sum() for tensor in tensors]
-    return torch.stack(squares).sum().sqrt() if squares else torch.zeros(())
