@@ -106,3 +106,53 @@ def test_a_table_of_every_tenth_frame_is_forecast_at_its_own_rate(tmp_path, caps
     main(["forecast", str(tmp_path / "t.csv"), "--frame-rate", "25", "--rate", "2.5", "--out", str(out)])
     assert "0 forecasts" not in capsys.readouterr().out
     assert len(out.read_text().splitlines()) > 20
+
+
+def test_a_network_is_trained_and_forecasts(tmp_path, capsys):
+    tracks, model = write(tmp_path / "t.csv", turning(20, length=90)), tmp_path / "m.safetensors"
+    options = ["--rate", "10", "--horizon", "1", "--past", "1.5", "--steps", "30"]
+    main(["train", "forecaster", tracks, "--out", str(model), *options])
+    said = capsys.readouterr().out
+    assert "18 tracks learned" in said
+    assert "Distance of 2 tracks that were held out" in said.replace("\n", " ")
+    trained = FastSlowForecaster.load(model)
+    assert (trained.rate, trained.horizon, trained.network.samples) == (10.0, 1.0, 15)
+    assert not trained.rule_.memory.size
+    main(["forecast", tracks, "--model", str(model), "--save", str(model)])
+    assert FastSlowForecaster.load(model).rule_.memory.size > 0
+
+
+def test_a_model_that_knows_no_place_yet_forecasts_at_several(tmp_path, capsys):
+    parts = [turning(6, length=150), turning(6, seed=1, length=150)]
+    named = [
+        dataclasses.replace(part, recordings=(name,) * 6, names=tuple(f"{name}{k}" for k in range(6)))
+        for name, part in zip("ab", parts, strict=True)
+    ]
+    tracks = write(tmp_path / "t.csv", joined(named))
+    main(["forecast", tracks, "--model", "pretrained:junction"])
+    assert "12 tracks" in capsys.readouterr().out
+    knows = tmp_path / "knows.safetensors"
+    FastSlowForecaster(rate=10.0).partial_fit(parts[0]).save(knows)
+    with pytest.raises(SystemExit):
+        main(["forecast", tracks, "--model", str(knows)])
+    assert "each of a place of its own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "x.txt"], "give a file that ends in .safetensors"),
+        (["--out", "x.safetensors", "--past", "0"], "got past=0"),
+        (["--out", "x.safetensors", "--past", "0.2"], "a movement is read from at least"),
+        (["--out", "x.safetensors", "--sites", "2"], "only made-up junctions"),
+        (["--out", "x.safetensors", "--horizon", "90"], "none of"),
+        (["--out", "x.safetensors", "--steps", "0"], "training_steps"),
+        (["--out", "x.safetensors", "--kind", "tram"], "got kind='tram'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_it_is_begun(table, arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["train", "forecaster", table, "--rate", "10", *arguments])
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("x.*"))

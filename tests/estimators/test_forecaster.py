@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 import fastslow.estimators.forecaster
 from fastslow import FastSlowForecaster
 from fastslow.core.motion import samples_needed
+from fastslow.core.motion_frames import AlignedFrame
+from fastslow.core.motion_network import Layer, MotionNetwork
 from fastslow.data.tracks.base import TrackData
+from fastslow.data.tracks.junction import make_junction
+from fastslow.data.tracks.resample import windows_of
 from fastslow.errors import InputError
 from fastslow.tensors import load_tensors, save_tensors
 from track_sample import straight, turning
@@ -139,7 +143,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, data):
     "change",
     [
         {"damping": 2.0}, {"damping": True}, {"num_written": 0}, {"num_written": "x"}, {"widths": [1, 2]},
-        {"parameters": {"rate": -1}}, {"parameters": {"unknown": 1}}, {"kind": "x"}, {"format": 2},
+        {"parameters": {"rate": -1}}, {"parameters": {"unknown": 1}}, {"kind": "x"}, {"format": 1},
     ],
 )  # fmt: skip
 def test_a_header_that_is_none_is_refused_by_name(tmp_path, change):
@@ -228,3 +232,79 @@ def test_slow_walkers_are_told_by_their_heading_whichever_way_the_compass_points
                 forecaster.update(name, step / RATE, sign * (way * step / RATE + (way > 0) * (step > 25)), 0.0)
         found.append(sign * forecaster.predict("west").positions[-1, 0])
     assert found[0] == pytest.approx(found[1])
+
+
+# With a network in the place of constant velocity
+
+
+def small_network(scale=0.05, samples=15, steps=20, seed=0):
+    random = np.random.default_rng(seed)
+    shown = 2 * AlignedFrame(RATE).num_shown(samples)
+    layers = [Layer(scale * random.normal(size=(shown, 2 * steps)), scale * random.normal(size=2 * steps))]
+    return MotionNetwork(layers, rate=RATE, samples=samples)
+
+
+def test_a_network_forecasts_in_the_place_of_constant_velocity_and_its_errors_are_learned():
+    network = small_network()
+    plain = FastSlowForecaster(rate=RATE, network=network)
+    learned = FastSlowForecaster(rate=RATE, network=network).partial_fit(turning())
+    others = turning(seed=1)
+    assert error(learned, others) < 0.4 * error(plain, others)
+    past = others.positions[others.starts[0] : others.starts[0] + 25]
+    np.testing.assert_allclose(plain.predict("p0").positions, network.forecast(past[None])[0], atol=1e-9)
+    np.testing.assert_allclose(plain.predict("p0").plain, plain.predict("p0").positions)
+
+
+def test_a_shorter_horizon_than_the_networks_is_the_beginning_of_its_forecast():
+    network, others = small_network(), turning(seed=1)
+    short = shown(FastSlowForecaster(rate=RATE, horizon=0.5, network=network), others, 16)
+    whole = shown(FastSlowForecaster(rate=RATE, network=network), others, 16)
+    np.testing.assert_array_equal(short.predict("p0").positions, whole.predict("p0").positions[:5])
+
+
+def test_a_stream_teaches_a_forecaster_with_a_network_what_whole_tracks_teach():
+    tracks, network = turning(5), small_network()
+    stream = shown(FastSlowForecaster(rate=RATE, network=network), tracks)
+    whole = FastSlowForecaster(rate=RATE, network=network).partial_fit(tracks)
+    for name, part in stream.rule_.memory.arrays().items():
+        np.testing.assert_allclose(part, whole.rule_.memory.arrays()[name], atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{"rate": 12.5}, {"rate": RATE, "horizon": 2.5}, {"network": "junction"}])
+def test_a_network_that_does_not_fit_is_refused(options):
+    with pytest.raises(InputError, match=r"got a network for 20 steps at 10 Hz|a MotionNetwork was expected"):
+        FastSlowForecaster(**{"rate": RATE, "network": small_network(), **options})
+
+
+def test_a_forecaster_with_a_network_is_saved_with_it(tmp_path):
+    learned = FastSlowForecaster(rate=RATE, network=small_network()).partial_fit(turning(5))
+    learned.save(tmp_path / "a.safetensors")
+    again = FastSlowForecaster.load(tmp_path / "a.safetensors")
+    others = turning(seed=1)
+    shown(again, others, 25)
+    shown(learned, others, 25)
+    np.testing.assert_array_equal(again.predict("p0").positions, learned.predict("p0").positions)
+    np.testing.assert_array_equal(again.predict("p0").plain, learned.predict("p0").plain)
+
+
+@pytest.mark.parametrize("samples", [None, 10**9, 3, "15", True])
+def test_a_file_whose_network_is_none_is_refused_by_name(tmp_path, samples):
+    path = tmp_path / "a.safetensors"
+    FastSlowForecaster(rate=RATE, network=small_network()).save(path)
+    tensors, header = load_tensors(path)
+    save_tensors(path, tensors, header | {"samples": samples})
+    with pytest.raises(InputError, match=r"a\.safetensors holds a forecaster that cannot be read"):
+        FastSlowForecaster.load(path)
+
+
+def test_the_forecaster_that_ships_is_better_than_constant_velocity_where_it_has_never_been():
+    shipped, plain = FastSlowForecaster.load("pretrained:junction"), FastSlowForecaster()
+    assert not shipped.rule_.memory.size
+    windows = windows_of(make_junction(tracks_per_site=60, seed=99).of_kind("cyclist"))
+    off = [
+        float(np.hypot(*np.moveaxis(one.rule_.forecast(windows.seen).positions - windows.future, 2, 0)).mean())
+        for one in (shipped, plain)
+    ]
+    assert off[0] < 0.9 * off[1]
+    with pytest.raises(InputError, match=r"got 'pretrained:none'; the forecasters that ship are junction"):
+        FastSlowForecaster.load("pretrained:none")

@@ -29,7 +29,7 @@ def forecast(
     frame_rate: float | None = None,
     metres: float | None = None,
     data_dir: Path | None = None,
-    model: Path | None = None,
+    model: str | None = None,
     save: Path | None = None,
 ) -> None:
     """Forecast road users in the order in which they come, and learn from each as its future is seen.
@@ -50,7 +50,8 @@ def forecast(
         frame_rate: frames a second of a table that counts frames.
         metres: that one unit of a table, or one pixel of the Stanford Drone Dataset, is.
         data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
-        model: .safetensors file of a forecaster to go on with, in place of rate, horizon and slots.
+        model: .safetensors file of a forecaster to go on with, in place of rate, horizon and slots; pretrained:junction
+            has a network, for 25 Hz and 2 s, and has learned no place yet.
         save: .safetensors file to save the forecaster to, of one recording.
     """
     from fastslow.cli.track_progress import track_bar
@@ -75,10 +76,11 @@ def forecast(
     once = each_movement_once(data)
     repeated, data = data.num_tracks - once.num_tracks, once
     by_recording = _by_recording(data)
-    if len(by_recording) > 1 and (save or model):
+    begun = None if model is None else FastSlowForecaster.load(model)
+    if len(by_recording) > 1 and (save or (begun is not None and begun.rule_.memory.size)):
         raise InputError(
             f"got {len(by_recording)} recordings, each of a place of its own, to learn in one forecaster; give tracks "
-            "of one recording, or leave out --save and --model"
+            "of one recording, or leave out --save, and --model of one that knows a place"
         )
     lines, played = ["recording,track,made_at,t,x,y,spread,plain_x,plain_y,error,plain_error"], []
     for number, (recording, part) in enumerate(by_recording.items()):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 
 from fastslow.cli.options import flags_of, given_options
+from fastslow.cli.train_forecaster import forecaster
 from fastslow.studies.fewshot_config import FewShotConfig
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ else:
     Flags = flags_of(FewShotConfig)
 
 app = cyclopts.App(name="train", help="Train a model.")
+app.command(forecaster)
 
 
 @app.command

@@ -57,7 +57,7 @@ class ErrorMemory:
         num_written: how many errors that is of.
     """
 
-    def __init__(self, num_slots: int, key_size: int, steps: int, *, empty: float = 0.3, alike: float = 0.5) -> None:
+    def __init__(self, num_slots: int, key_size: int, steps: int, *, empty: float = 1.0, alike: float = 0.5) -> None:
         if num_slots < 2 or not empty > 0 or not alike >= 0:
             raise InputError(
                 f"got num_slots={num_slots}, empty={empty}, alike={alike}; at least 2 slots, a positive weight and a "

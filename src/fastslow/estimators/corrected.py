@@ -1,4 +1,4 @@
-"""What a forecaster knows: how much velocity is lost, and a memory of the errors that are left."""
+"""What a forecaster knows: a forecast that does not change, and a memory of the errors that are left."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from jaxtyping import Float64
 
 from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import STILL, Motion, Widths, motion_of, samples_needed
+from fastslow.core.motion_network import MotionNetwork
+from fastslow.errors import InputError
 
 #: Shares of the velocity lost within a second, of which the best is taken.
 _DAMPINGS = np.concatenate([[0.0], np.geomspace(0.01, 0.9, 40)])
@@ -33,20 +35,32 @@ class Corrected(NamedTuple):
 
 
 class CorrectedMotion:
-    """Damped constant velocity and a memory of its errors, on samples at even times.
+    """Damped constant velocity, or a network in its place, and a memory of its errors, on samples at even times.
 
     Args:
         memory: of `steps` steps and keys of six numbers.
         rate: of samples, Hz.
         steps: of a forecast.
         widths: of keys.
+        network: for samples of that rate, and as many steps or more; None for damped constant velocity.
 
     Attributes:
-        damping: share of the velocity lost within a second.
+        damping: share of the velocity lost within a second; of no effect with a network.
+
+    Raises:
+        InputError: if the network is for another rate, or not for as many steps.
     """
 
-    def __init__(self, memory: ErrorMemory, *, rate: float, steps: int, widths: Widths) -> None:
+    def __init__(
+        self, memory: ErrorMemory, *, rate: float, steps: int, widths: Widths, network: MotionNetwork | None = None
+    ) -> None:
+        if network is not None and (network.rate != rate or network.steps < steps):
+            raise InputError(
+                f"got a network for {network.steps} steps at {network.rate:g} Hz, and {steps} steps at {rate:g} Hz to "
+                "forecast: give that rate and at most that horizon, or train another network"
+            )
         self._memory, self.rate, self.steps, self.widths, self.damping = memory, rate, steps, widths, 0.0
+        self.network = network
         self._pending: list[np.ndarray] = []  # moments to be learned together, before the memory is next looked at
 
     @property
@@ -58,9 +72,14 @@ class CorrectedMotion:
         return self._memory
 
     @property
+    def past(self) -> int:
+        """Samples that a forecast is made of."""
+        return samples_needed(self.rate) if self.network is None else self.network.samples
+
+    @property
     def length(self) -> int:
         """Samples of a forecast's past and outcome."""
-        return samples_needed(self.rate) + self.steps
+        return self.past + self.steps
 
     def choose_damping(self, moments: Float64[np.ndarray, "moments samples 2"]) -> None:
         """Takes the damping of least squared error on moments, see `learn`."""
@@ -77,8 +96,10 @@ class CorrectedMotion:
         Args:
             moments: past and outcome of each, `length` samples, metres.
         """
-        memory, motion = self.memory, motion_of(moments[:, : -self.steps], self.rate)
-        memory.write(motion.keys(self.widths), motion.turned(moments[:, -self.steps :] - self._plain(motion)))
+        memory, pasts = self.memory, moments[:, : -self.steps]
+        motion = motion_of(pasts, self.rate)
+        errors = moments[:, -self.steps :] - self._plain(pasts, motion)
+        memory.write(motion.keys(self.widths), motion.turned(errors))
 
     def learn_soon(self, moments: list[Float64[np.ndarray, "samples 2"]]) -> None:
         """As `learn`, before anything is asked next."""
@@ -89,7 +110,7 @@ class CorrectedMotion:
     def forecast(self, pasts: Float64[np.ndarray, "rows samples 2"]) -> Corrected:
         """Forecasts from the last samples of road users."""
         motion, memory = motion_of(pasts, self.rate), self.memory
-        read, plain = memory.read(motion.keys(self.widths)), self._plain(motion)
+        read, plain = memory.read(motion.keys(self.widths)), self._plain(pasts, motion)
         spread = np.sqrt(read.square) if memory.num_written else np.full_like(read.square, np.nan)
         return Corrected(plain + motion.turned_back(read.error), spread, read.weight, plain)
 
@@ -102,5 +123,9 @@ class CorrectedMotion:
         world = errors[:, :1] * along + errors[:, 1:] * across
         return keys[:, :2] * self.widths.place, world, self.memory.counts
 
-    def _plain(self, motion: Motion) -> Float64[np.ndarray, "rows steps 2"]:
+    def _plain(
+        self, pasts: Float64[np.ndarray, "rows samples 2"], motion: Motion
+    ) -> Float64[np.ndarray, "rows steps 2"]:
+        if self.network is not None:
+            return self.network.forecast(pasts)[:, : self.steps]
         return motion.forecast(self.steps, rate=self.rate, damping=self.damping)

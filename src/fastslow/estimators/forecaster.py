@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from fastslow.core.error_memory import ErrorMemory
-from fastslow.core.motion import Widths, samples_needed
+from fastslow.core.motion import Widths
+from fastslow.core.motion_network import MotionNetwork
 from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.resample import resampled, windows_of
@@ -47,8 +48,9 @@ class Forecast(NamedTuple):
 class FastSlowForecaster:
     r"""Forecasts road users and learns from each as its future comes, forward only; bounded, and without training.
 
-    Constant velocity, damped as `fit` finds best, corrected by a memory of its errors (`core.error_memory`): where and
-    how one moved, and what the forecast got wrong there. It is not Eq. 10 of the paper: see `docs/deviations.md`.
+    Constant velocity, damped as `fit` finds best, or a network that was trained before, corrected by a memory of its
+    errors (`core.error_memory`): where and how one moved, and what the forecast got wrong there. It is not Eq. 10 of
+    the paper: see `docs/deviations.md`.
 
     Examples:
         >>> from fastslow import FastSlowForecaster
@@ -66,6 +68,8 @@ class FastSlowForecaster:
         max_slots: of the memory.
         empty: weight of the empty slot, see `ErrorMemory`.
         widths: of keys, see `Widths`.
+        network: in the place of damped constant velocity, see `training.motion.train_motion_network`; of the same rate,
+            and as long a horizon or a longer one.
         max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
         drop_after: seconds without an update after which a track is forgotten; what was learned of it stays.
 
@@ -80,8 +84,9 @@ class FastSlowForecaster:
         horizon: Any = 2.0,  # noqa: ANN401
         learn_every: Any = 0.2,  # noqa: ANN401
         max_slots: Any = 256,  # noqa: ANN401
-        empty: Any = 0.3,  # noqa: ANN401
+        empty: Any = 1.0,  # noqa: ANN401
         widths: Any = _WIDTHS,  # noqa: ANN401
+        network: Any = None,  # noqa: ANN401
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
     ) -> None:
@@ -95,14 +100,8 @@ class FastSlowForecaster:
                 "steps was expected: that is not one step, or too many"
             )
         refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
-        if isinstance(empty, bool) or not isinstance(empty, int | float) or not 0 < empty < math.inf:
-            raise InputError(f"got empty={shown(empty)}; a positive number was expected, of errors")
-        if (
-            not isinstance(widths, Sequence)
-            or len(widths) != len(Widths._fields)
-            or not all(0 < width < math.inf for width in widths)
-        ):
-            raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {', '.join(Widths._fields)}")
+        _refuse_unusable(empty, widths, network)
+        self.network = network
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
         self._every = max(1, round(self.learn_every * self.rate))  # samples
@@ -211,6 +210,10 @@ class FastSlowForecaster:
     def load(cls, path: str | Path) -> FastSlowForecaster:
         """A forecaster as it was when it was saved, with no tracks under way.
 
+        Args:
+            path: of the file; or "pretrained:junction", whose network was trained on made-up junctions (25 Hz, 2 s) and
+                whose memory is empty.
+
         Raises:
             InputError: if the file is missing or damaged.
         """
@@ -218,18 +221,40 @@ class FastSlowForecaster:
 
     def _forget(self) -> None:
         memory = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty)
-        self._rule = CorrectedMotion(memory, rate=self.rate, steps=self.steps, widths=self.widths)
-        past = samples_needed(self.rate)
+        self._rule = CorrectedMotion(memory, rate=self.rate, steps=self.steps, widths=self.widths, network=self.network)
         self._live = LiveTracks(
-            self.rate, past=past, steps=self.steps, every=self._every, max_gap=self.max_gap, drop_after=self.drop_after
+            self.rate,
+            past=self._rule.past,
+            steps=self.steps,
+            every=self._every,
+            max_gap=self.max_gap,
+            drop_after=self.drop_after,
         )
 
     def _moments(self, even: TrackData) -> Float64[np.ndarray, "moments samples 2"]:
         """Past and outcome of each moment of tracks that is learned from, in the order of time within each."""
-        found = windows_of(even, seen=samples_needed(self.rate), future=self.steps, every=self._every)
+        found = windows_of(even, seen=self._rule.past, future=self.steps, every=self._every)
         return np.concatenate([found.seen, found.future], 1)
 
     def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
         if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
             raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {self.horizon:g} s ahead")
         return int(max(1, round(horizon * self.rate)))
+
+
+def _refuse_unusable(empty: object, widths: object, network: object) -> None:
+    """Refuses what no memory and no forecast can be made of.
+
+    Raises:
+        InputError: see above.
+    """
+    if isinstance(empty, bool) or not isinstance(empty, int | float) or not 0 < empty < math.inf:
+        raise InputError(f"got empty={shown(empty)}; a positive number was expected, of errors")
+    if (
+        not isinstance(widths, Sequence)
+        or len(widths) != len(Widths._fields)
+        or not all(0 < width < math.inf for width in widths)
+    ):
+        raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {', '.join(Widths._fields)}")
+    if network is not None and not isinstance(network, MotionNetwork):
+        raise InputError(f"got network={shown(network)}; a MotionNetwork was expected, or None")
