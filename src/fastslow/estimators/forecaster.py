@@ -12,7 +12,7 @@ from jaxtyping import Float64
 
 from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import Widths, samples_needed
-from fastslow.data.checks import refuse_unless_whole
+from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.resample import resampled, windows_of
 from fastslow.errors import InputError, shown
@@ -21,8 +21,10 @@ from fastslow.estimators.forecaster_files import load_forecaster, save_forecaste
 from fastslow.estimators.live_tracks import LiveTracks
 
 _WIDTHS = Widths()
-#: Slots of which distances from one another fit into memory; steps of a forecast; and what is no number of samples.
-_MOST_SLOTS, _MOST_STEPS, _LARGEST = 4096, 10_000, 1e12
+#: Slots of which distances from one another fit into memory; steps of a forecast, samples a second, and samples made up
+#: between two updates; numbers of steps in all slots, which a file holds; what is no number of samples; and the least
+#: width, of which even the farthest place is some number.
+_MOST_SLOTS, _MOST_STEPS, _MOST_NUMBERS, _LARGEST, _LEAST_WIDTH = 4096, 10_000, 2**23, 1e12, 1e-9
 
 
 class Forecast(NamedTuple):
@@ -85,24 +87,13 @@ class FastSlowForecaster:
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
     ) -> None:
-        times = {"rate": rate, "horizon": horizon, "learn_every": learn_every}
-        for name, value in (times | {"max_gap": max_gap, "drop_after": drop_after}).items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise InputError(f"got {name}={shown(value)}; a positive number was expected, seconds or Hz")
-        if not 1 <= horizon * rate <= _MOST_STEPS or learn_every * rate > _LARGEST:
-            raise InputError(
-                f"got horizon={horizon}, rate={rate}, learn_every={learn_every}; a forecast of 1 to {_MOST_STEPS} "
-                "steps was expected: that is not one step, or too many"
-            )
+        times = {"rate": rate, "horizon": horizon, "learn_every": learn_every, "max_gap": max_gap}
+        for name, value in (times | {"drop_after": drop_after}).items():
+            refuse_unless_positive(name, value, "seconds or Hz")
+        refuse_unless_positive("empty", empty, "of errors")
         refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
-        if isinstance(empty, bool) or not isinstance(empty, int | float) or not 0 < empty < math.inf:
-            raise InputError(f"got empty={shown(empty)}; a positive number was expected, of errors")
-        if (
-            not isinstance(widths, Sequence)
-            or len(widths) != len(Widths._fields)
-            or not all(0 < width < math.inf for width in widths)
-        ):
-            raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {', '.join(Widths._fields)}")
+        _refuse_too_many(**{name: float(value) for name, value in times.items()}, max_slots=max_slots)
+        _refuse_widths(widths)
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
         self._every = max(1, round(self.learn_every * self.rate))  # samples
@@ -233,3 +224,32 @@ class FastSlowForecaster:
         if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
             raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {self.horizon:g} s ahead")
         return int(max(1, round(horizon * self.rate)))
+
+
+def _refuse_too_many(*, rate: float, horizon: float, learn_every: float, max_gap: float, max_slots: int) -> None:
+    """Refuses options each of which makes sense, but that together ask for more than there is room or time for."""
+    if not 1 <= horizon * rate <= _MOST_STEPS or learn_every * rate > _LARGEST:
+        raise InputError(
+            f"got horizon={horizon}, rate={rate}, learn_every={learn_every}; a forecast of 1 to {_MOST_STEPS} steps "
+            "was expected: that is not one step, or too many"
+        )
+    if not max(rate, max_gap * rate) <= _MOST_STEPS:
+        raise InputError(
+            f"got rate={rate:g}, max_gap={max_gap:g}; at most {_MOST_STEPS} samples a second, and as many made up "
+            "between two updates, were expected: give a lower rate, or a shorter gap"
+        )
+    if max_slots * round(horizon * rate) > _MOST_NUMBERS:
+        raise InputError(
+            f"got max_slots={max_slots} and {round(horizon * rate)} steps; at most {_MOST_NUMBERS} steps in all slots "
+            "were expected: give fewer slots, a shorter horizon or a lower rate"
+        )
+
+
+def _refuse_widths(widths: object) -> None:
+    names = ", ".join(Widths._fields)
+    if not isinstance(widths, Sequence) or isinstance(widths, str) or len(widths) != len(Widths._fields):
+        raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {names}")
+    for name, width in zip(Widths._fields, widths, strict=True):
+        refuse_unless_positive(f"widths.{name}", width)
+        if width < _LEAST_WIDTH:
+            raise InputError(f"got widths.{name}={width}; positive numbers of at least {_LEAST_WIDTH} were expected")

@@ -51,6 +51,8 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
     if header.get("format") != _FORMAT or header.get("kind") != _KIND:
         raise InputError(f"{name} holds no forecaster of format {_FORMAT}; it was saved by something else")
     try:
+        if set(header["parameters"]) != set(_PARAMETERS):
+            raise InputError(f"its parameters are not {', '.join(_PARAMETERS)}")
         forecaster = kind(**header["parameters"], widths=header["widths"])
         damping, written = header["damping"], header["num_written"]
         if type(damping) is not float or not 0 <= damping < 1 or type(written) is not int or not written < 2**53:
