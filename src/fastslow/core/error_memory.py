@@ -220,7 +220,8 @@ def _squared_distances(
             apart: np.ndarray = ours @ (-2 * theirs.T)
             apart += squares[0]
             apart += squares[1]
-            return np.maximum(apart, 0.0, out=apart)
+            np.maximum(apart, 0.0, out=apart)
+            return apart
     apart = np.empty((len(queries), len(keys)))
     for row, query in enumerate(queries):
         differences = query - keys
