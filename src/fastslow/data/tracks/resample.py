@@ -98,8 +98,8 @@ def _refuse_too_many(tracks: TrackData, pieces: list[tuple[int, int, slice]], ra
     number = pieces[longest][0]
     raise InputError(
         f"got rate={rate:g} for {sum(spans):.4g} s of tracks; at most {MOST_SAMPLES} samples were expected: give a "
-        f"lower rate or fewer tracks (track {shown(tracks.names[number])} alone has {spans[longest]:.4g} s, in steps of "
-        f"{1 / tracks.rates[number]:.3g} s)"
+        f"lower rate or fewer tracks (track {shown(tracks.names[number])} alone has {spans[longest]:.4g} s, in steps "
+        f"of {1 / tracks.rates[number]:.3g} s)"
     )
 
 
