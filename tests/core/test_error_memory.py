@@ -96,7 +96,7 @@ def test_what_was_kept_is_restored_and_goes_on_alike():
         {"counts": np.zeros(5)}, {"keys": np.zeros((5, 2))}, {"keys": np.full((5, 3), np.nan)}, {"prior": np.zeros(3)},
         {"squares": np.full((5, 4), -1.0)}, {"counts": np.full(5, 100.0)}, {"keys": np.zeros((5, 3), np.float32)},
         {"counts": np.array([0.5, 1.5, 1, 1, 1])}, {"errors": np.full((5, 4, 2), 1e20)}, {"prior": np.full(4, 9.0)},
-        {"squares": np.zeros((5, 4))},
+        {"squares": np.zeros((5, 4))}, {"keys": np.full((5, 3), 1e160)},
     ],
 )  # fmt: skip
 def test_slots_that_no_memory_has_are_refused_and_change_nothing(change):
@@ -115,8 +115,10 @@ def test_slots_that_no_memory_has_are_refused_and_change_nothing(change):
 
 def test_numbers_that_are_none_are_refused_before_anything_is_written():
     memory = ErrorMemory(4, 3, 2)
-    with pytest.raises(InputError, match="not finite; nothing was written"):
+    with pytest.raises(InputError, match="not finite, or beyond all measure; nothing was written"):
         memory.write(np.zeros((2, 3)), np.array([np.zeros((2, 2)), np.full((2, 2), np.nan)]))
+    with pytest.raises(InputError, match="nothing was written"):
+        memory.write(np.full((2, 3), 1e160), np.zeros((2, 2, 2)))
     assert memory.num_written == 0
     for options in ({"num_slots": 1}, {"empty": 0.0}, {"alike": -1.0}):
         with pytest.raises(InputError, match="at least 2 slots, a positive weight"):

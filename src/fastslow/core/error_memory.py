@@ -24,8 +24,9 @@ from fastslow.errors import InputError
 _ARRAYS = ("keys", "errors", "squares", "counts", "prior")
 #: Queries up to which each is measured by itself, and squares from which on a difference of two is off by 1e-7 or so.
 _FEW, _FAR = 4, 1e8
-#: Errors beyond which there are none, metres; and how far means may be off by rounding.
-_LARGEST, _ROUNDING = 1e15, 1e-6
+#: Errors beyond which there are none, metres; numbers of a key, whose squares must be numbers; and how far means may be
+#: off by rounding.
+_LARGEST, _LARGEST_KEY, _ROUNDING = 1e15, 1e100, 1e-6
 
 
 class ErrorRead(NamedTuple):
@@ -107,10 +108,13 @@ class ErrorMemory:
         """Writes errors, one after another.
 
         Raises:
-            InputError: if a number is not finite; nothing is written then.
+            InputError: if a number is not finite, or beyond all measure; nothing is written then.
         """
-        if not (np.isfinite(keys).all() and np.isfinite(errors).all()):
-            raise InputError("got keys or errors that are not finite; nothing was written: give finite positions")
+        if not ((np.abs(keys) < _LARGEST_KEY).all() and (np.abs(errors) < _LARGEST).all()):
+            raise InputError(
+                "got keys or errors that are not finite, or beyond all measure; nothing was written: give positions in "
+                "metres"
+            )
         for key, error in zip(keys, errors, strict=True):
             self._write_one(key, error)
 
@@ -194,7 +198,8 @@ class ErrorMemory:
 def _can_be(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
     """Whether numbers are those of a memory: counts whole and of all that was written, means of what they can be of."""
     _, errors, squares, counts, prior = (arrays[name] for name in _ARRAYS)
-    if not all(np.isfinite(part).all() for part in arrays.values()) or np.abs(errors).max(initial=0) > _LARGEST:
+    most = {"keys": _LARGEST_KEY, "errors": _LARGEST}
+    if not all((np.abs(part) < most.get(name, 2 * _LARGEST**2)).all() for name, part in arrays.items()):
         return False
     if (counts < 1).any() or (counts != np.round(counts)).any() or counts.sum() != num_written:
         return False

@@ -85,6 +85,9 @@ def _files(archive: Path) -> Iterator[_File]:
                 content = tar.extractfile(member) if member.isfile() and member.name.endswith(".csv") else None
                 if content is not None:
                     yield _File(member.name.removeprefix("./"), content.read())
+            rest = unpacked[tar.offset :]  # of zeros, unless it ended at something that is no header
+            if not rest or rest.strip(b"\0"):
+                raise InputError(f"{shown_path(archive)} has no end, or something that is no file; {_CURE}")
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise InputError(f"{shown_path(archive)} cannot be unpacked ({shown_reason(error)}); {_CURE}") from error
 
