@@ -63,6 +63,15 @@ def test_a_stream_teaches_what_whole_tracks_teach():
         assert np.allclose(part, whole.rule_.memory.arrays()[name])
 
 
+def test_many_moments_are_learned_a_block_at_a_time(monkeypatch):
+    whole = FastSlowForecaster(rate=RATE).fit(turning(9)).partial_fit(turning(5, seed=1))
+    monkeypatch.setattr("fastslow.data.tracks.resample._MOMENTS", 7)
+    blocks = FastSlowForecaster(rate=RATE).fit(turning(9)).partial_fit(turning(5, seed=1))
+    assert blocks.rule_.damping == whole.rule_.damping
+    for name, part in blocks.rule_.memory.arrays().items():
+        assert np.allclose(part, whole.rule_.memory.arrays()[name])
+
+
 def test_updates_at_another_rate_are_interpolated_and_gaps_begin_a_history_anew():
     forecaster = FastSlowForecaster(rate=RATE, horizon=1.0)
     for step in range(40):

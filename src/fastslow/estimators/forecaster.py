@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import Widths, samples_needed
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
-from fastslow.data.tracks.resample import resampled, windows_of
+from fastslow.data.tracks.resample import moments_of, resampled
 from fastslow.errors import InputError, shown
 from fastslow.estimators.corrected import CorrectedMotion
 from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
@@ -119,20 +119,21 @@ class FastSlowForecaster:
             InputError: if none of them is long enough for a forecast and its outcome.
         """
         even = resampled(tracks, self.rate)
-        moments = self._moments(even)
-        if not len(moments):
+        if next(self._moments(even), None) is None:
             raise InputError(
                 f"got {tracks.num_tracks} tracks, none of {self._rule.length / self.rate:.3g} s without a gap, which a "
                 "forecast and its outcome take; give longer ones, or a shorter horizon"
             )
         self._forget()
-        self._rule.choose_damping(moments)
-        self._rule.learn(moments)
+        self._rule.choose_damping(self._moments(even))
+        for moments in self._moments(even):
+            self._rule.learn(moments)
         return self
 
     def partial_fit(self, tracks: TrackData) -> FastSlowForecaster:
         """Learns tracks whose future is known, in order; those too short for it teach nothing."""
-        self._rule.learn(self._moments(resampled(tracks, self.rate)))
+        for moments in self._moments(resampled(tracks, self.rate)):
+            self._rule.learn(moments)
         return self
 
     def update(
@@ -214,10 +215,9 @@ class FastSlowForecaster:
             self.rate, past=past, steps=self.steps, every=self._every, max_gap=self.max_gap, drop_after=self.drop_after
         )
 
-    def _moments(self, even: TrackData) -> Float64[np.ndarray, "moments samples 2"]:
+    def _moments(self, even: TrackData) -> Iterator[Float64[np.ndarray, "moments samples 2"]]:
         """Past and outcome of each moment of tracks that is learned from, in the order of time within each."""
-        found = windows_of(even, seen=samples_needed(self.rate), future=self.steps, every=self._every)
-        return np.concatenate([found.seen, found.future], 1)
+        return moments_of(even, length=samples_needed(self.rate) + self.steps, every=self._every)
 
     def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
         if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastslow.data.tracks.resample import GAPS, SHORT, first_pieces, resampled, windows_of
+from fastslow.data.tracks.resample import GAPS, SHORT, first_pieces, moments_of, resampled, windows_of
 from fastslow.errors import InputError
 from track_sample import straight
 
@@ -86,6 +86,16 @@ def test_windows_are_the_first_of_each_track_or_one_every_so_often():
     assert np.allclose(more.start, [0.0, 0.3, 0.6, 0.0])
     assert np.allclose(more.seen[2, 0], [0.6, 0.0])
     assert len(windows_of(tracks, seen=50, future=50).track) == 0
+
+
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_moments_are_all_windows_a_block_at_a_time(monkeypatch, block):
+    tracks, whole = straight(12, 5, 7), windows_of(straight(12, 5, 7), seen=4, future=2, every=2)
+    monkeypatch.setattr("fastslow.data.tracks.resample._MOMENTS", block)
+    found = list(moments_of(tracks, length=6, every=2))
+    assert max(map(len, found)) <= block
+    assert np.array_equal(np.concatenate(found), np.concatenate([whole.seen, whole.future], 1))
+    assert list(moments_of(tracks, length=60, every=2)) == []
 
 
 @pytest.mark.parametrize("options", [{"seen": 1}, {"future": 0}, {"every": 0}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import os
 import tarfile
@@ -81,6 +82,16 @@ def test_a_missing_archive_and_one_that_unpacks_to_too_much_are_refused(folder, 
         load_vru(folder)
     (folder / "pedestrians.tar.gz").unlink()
     with pytest.raises(InputError, match=r"looked for pedestrians\.tar\.gz"):
+        load_vru(folder)
+
+
+@pytest.mark.parametrize("damaged", [lambda tar: tar[:1024], lambda tar: tar[:1024] + b"x" + tar[1025:]])
+def test_an_archive_that_loses_files_by_ending_early_is_refused(folder, damaged):
+    """Packed rightly around it: what unpacks archives takes a header that is none for their end."""
+    path = folder / "cyclists.tar.gz"
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(damaged(whole)))
+    with pytest.raises(InputError, match=r"cyclists\.tar\.gz has no end, or something that is no file"):
         load_vru(folder)
 
 

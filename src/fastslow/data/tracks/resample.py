@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from fastslow.errors import InputError, shown
 GAP = 1.5
 #: The most samples that are made.
 MOST_SAMPLES = 2**24
+#: Windows at a time.
+_MOMENTS = 2**12
 #: Repairs, by what is counted.
 GAPS, SHORT = "gaps at which a track was divided", "pieces too short for two samples at the new rate"
 #: Stamps of files are rounded: to hundredths of a second, in some.
@@ -143,8 +145,29 @@ def windows_of(tracks: TrackData, *, seen: int = 50, future: int = 50, every: in
     refuse_unless_whole("future", future, 1)
     refuse_unless_whole("every", 1 if every is None else every, 1)
     length = seen + future
-    edges = itertools.pairwise(tracks.starts.tolist())
-    first = [np.arange(at, stop - length + 1, every or max(1, stop - at)) for at, stop in edges]
-    at = np.concatenate([np.empty(0, np.int64), *first])
+    at = _starts_of(tracks, length, every)
     rows = tracks.positions[at[:, None] + np.arange(length)]
     return Windows(rows[:, :seen], rows[:, seen:], tracks.track[at], tracks.times[at])
+
+
+def moments_of(tracks: TrackData, *, length: int, every: int) -> Iterator[Float64[np.ndarray, "moments samples 2"]]:
+    """All windows of tracks of one rate, as `windows_of` finds them, so few at a time that there is room for them.
+
+    Args:
+        tracks: see `resampled`.
+        length: samples of a window.
+        every: samples from the start of one window to the next.
+
+    Yields:
+        Positions, metres; at least one window.
+    """
+    at = _starts_of(tracks, length, every)
+    for block in range(0, len(at), _MOMENTS):
+        yield tracks.positions[at[block : block + _MOMENTS, None] + np.arange(length)]
+
+
+def _starts_of(tracks: TrackData, length: int, every: int | None) -> Int64[np.ndarray, " windows"]:
+    """The first sample of each window."""
+    edges = itertools.pairwise(tracks.starts.tolist())
+    first = [np.arange(at, stop - length + 1, every or max(1, stop - at)) for at, stop in edges]
+    return np.concatenate([np.empty(0, np.int64), *first])
