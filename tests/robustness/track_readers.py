@@ -211,13 +211,13 @@ def _records(content: bytes) -> list[dict[str, str]]:
 
 
 def _of_table(path: Path) -> tuple[list[Sample], dict[str, int]]:
-    first, samples = _lines(path.read_bytes())[0], []
-    found: dict[str, str] = {}
-    for column, aliases in NAMES.items():
-        for name in [name for alias in aliases for name in first.replace('"', "").split(",")
-                     if name.strip().lower() == alias][:1]:  # fmt: skip
-            found[column] = name.strip()
-    for row in _records(path.read_bytes()):
+    rows, samples = _records(path.read_bytes()), []
+    known = {alias: column for column, aliases in NAMES.items() for alias in reversed(aliases)}
+    names = [name for name in rows[0] if name.lower() in known]
+    # of several names of one column the usual one is taken, and of those that differ in capitals the first
+    best = sorted(reversed(names), key=lambda name: -NAMES[known[name.lower()]].index(name.lower()))
+    found = {known[name.lower()]: name for name in best}
+    for row in rows:
         value = {column: row[name] for column, name in found.items()}
         place = _bare(value.get("recording", ONE))
         samples.append(
