@@ -42,6 +42,14 @@ ODD = (
 )  # fmt: skip
 
 
+#: What a value of a table should not be taken for, or what is near a bound.
+_ODD_FIELDS = (
+    b"", b"nan", b"inf", b"-1", b"0", b"1", b"2", b"5", b"0.5", b"1e300", b"-1e300", b"1e-320", b"9e999", b"1e9",
+    b"999999999", b"4e9", b"1_0", b"0x1", b" 5 ", b'"7"', b"9" * 400, b"9007199254740993", "\u0663".encode(), b"5.0",
+    b"5.5", b"True", b"None", b"a/b", b"#2", b"x" * 200, b"1,5", b"+3", b"3.", b".5", b"1e", b"bicycle", b"Biker",
+)  # fmt: skip
+
+
 def damage(content: bytes, random: Random) -> bytes:
     """The bytes with some flipped, cut off, put in, repeated or dropped."""
     damaged = bytearray(content)
@@ -59,6 +67,24 @@ def damage(content: bytes, random: Random) -> bytes:
         else:
             del damaged[place : place + random.randint(1, 8)]
     return bytes(damaged)
+
+
+def damage_rows(content: bytes, random: Random, delimiter: bytes) -> bytes:
+    """A table with some values replaced, by odd ones or those of other places, and lines moved, repeated or dropped."""
+    rows = [line.split(delimiter) for line in content.split(b"\n")]
+    for _ in range(random.randint(1, 3)):
+        place, other = random.randrange(len(rows)), random.randrange(len(rows))
+        kind = random.choice(["odd", "odd", "odd", "value", "move", "repeat", "drop"])
+        if kind == "odd":
+            rows[place][random.randrange(len(rows[place]))] = random.choice(_ODD_FIELDS)
+        elif kind == "value":
+            rows[place][random.randrange(len(rows[place]))] = random.choice(rows[other])
+        elif kind == "repeat" or len(rows) < 2:
+            rows.insert(other, list(rows[place]))
+        else:
+            row = rows.pop(place)
+            rows[other:other] = [row] if kind == "move" else []
+    return b"\n".join(map(delimiter.join, rows))
 
 
 def damaged(content: bytes) -> st.SearchStrategy[bytes]:

@@ -156,3 +156,20 @@ def test_what_cannot_be_trained_is_refused_before_it_is_begun(table, arguments, 
         main(["train", "forecaster", table, "--rate", "10", *arguments])
     assert message in capsys.readouterr().err
     assert not list(tmp_path.glob("x.*"))
+
+
+def test_a_step_beyond_the_horizon_gives_its_end(table, tmp_path, capsys):
+    out = tmp_path / "f.csv"
+    main(["forecast", table, "--rate", "10", "--step", "1e308", "--out", str(out), "--every", "5"])
+    capsys.readouterr()
+    with out.open() as file:
+        ahead = {round(float(row["t"]) - float(row["made_at"]), 1) for row in csv.DictReader(file)}
+    assert ahead == {2.0}
+
+
+def test_a_track_with_hardly_any_samples_is_refused_by_name(table, capsys):
+    with open(table, "a") as file:
+        file.write("r,odd,0,0,0,pedestrian\nr,odd,31536000,1,1,pedestrian\n")
+    with pytest.raises(SystemExit):
+        main(["forecast", table, "--rate", "10"])
+    assert "track 'r/odd' has a sample every 3.15e+07 s" in " ".join(capsys.readouterr().err.split())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastslow.core.error_memory import ErrorMemory
+from fastslow.core.error_memory import ErrorMemory, _squared_distances
 from fastslow.errors import InputError
 
 
@@ -95,6 +95,8 @@ def test_what_was_kept_is_restored_and_goes_on_alike():
     [
         {"counts": np.zeros(5)}, {"keys": np.zeros((5, 2))}, {"keys": np.full((5, 3), np.nan)}, {"prior": np.zeros(3)},
         {"squares": np.full((5, 4), -1.0)}, {"counts": np.full(5, 100.0)}, {"keys": np.zeros((5, 3), np.float32)},
+        {"counts": np.array([0.5, 1.5, 1, 1, 1])}, {"errors": np.full((5, 4, 2), 1e20)}, {"prior": np.full(4, 9.0)},
+        {"squares": np.zeros((5, 4))}, {"keys": np.full((5, 3), 1e160)},
     ],
 )  # fmt: skip
 def test_slots_that_no_memory_has_are_refused_and_change_nothing(change):
@@ -104,15 +106,35 @@ def test_slots_that_no_memory_has_are_refused_and_change_nothing(change):
     with pytest.raises(InputError, match=r"got (slots|arrays)"):
         other.restore(arrays | change, 5)
     assert other.size == 0
+    for written in (4, 6):
+        with pytest.raises(InputError, match="numbers that no memory has"):
+            other.restore(arrays, written)
     with pytest.raises(InputError, match="more of them"):
         ErrorMemory(4, 3, 4).restore(arrays, 5)
 
 
 def test_numbers_that_are_none_are_refused_before_anything_is_written():
     memory = ErrorMemory(4, 3, 2)
-    with pytest.raises(InputError, match="not finite; nothing was written"):
+    with pytest.raises(InputError, match="not finite, or beyond all measure; nothing was written"):
         memory.write(np.zeros((2, 3)), np.array([np.zeros((2, 2)), np.full((2, 2), np.nan)]))
+    with pytest.raises(InputError, match="nothing was written"):
+        memory.write(np.full((2, 3), 1e160), np.zeros((2, 2, 2)))
     assert memory.num_written == 0
     for options in ({"num_slots": 1}, {"empty": 0.0}, {"alike": -1.0}):
         with pytest.raises(InputError, match="at least 2 slots, a positive weight"):
             ErrorMemory(**{"num_slots": 4, "key_size": 3, "steps": 2, **options})
+
+
+@pytest.mark.parametrize("queries", [1, 3, 40])
+@pytest.mark.parametrize("place", [0.0, 5.5e6, 1e9])
+def test_distances_are_right_wherever_coordinates_begin_and_however_far_apart_slots_are(queries, place):
+    random = np.random.default_rng(0)
+    asked, keys = random.normal(size=(queries, 6)), random.normal(size=(30, 6))
+    keys[20:, :2] += 1e9  # another place in the same memory
+    asked[::2, :2] += 1e9
+    wanted = np.array([[sum((a - b) ** 2 for a, b in zip(q, k, strict=True)) for k in keys + place]
+                       for q in asked + place])  # fmt: skip
+    for found, right in ((_squared_distances(asked + place, keys + place), wanted),
+                         (_squared_distances(asked + place, keys[:20] + place), wanted[:, :20])):  # fmt: skip
+        assert np.allclose(found, right, rtol=1e-7, atol=1e-6)
+    assert _squared_distances(asked, keys[:0]).shape == (queries, 0)

@@ -67,6 +67,15 @@ def test_a_stream_teaches_what_whole_tracks_teach():
         assert np.allclose(part, whole.rule_.memory.arrays()[name])
 
 
+def test_many_moments_are_learned_a_block_at_a_time(monkeypatch):
+    whole = FastSlowForecaster(rate=RATE).fit(turning(9)).partial_fit(turning(5, seed=1))
+    monkeypatch.setattr("fastslow.data.tracks.resample._MOMENTS", 7)
+    blocks = FastSlowForecaster(rate=RATE).fit(turning(9)).partial_fit(turning(5, seed=1))
+    assert blocks.rule_.damping == whole.rule_.damping
+    for name, part in blocks.rule_.memory.arrays().items():
+        assert np.allclose(part, whole.rule_.memory.arrays()[name])
+
+
 def test_updates_at_another_rate_are_interpolated_and_gaps_begin_a_history_anew():
     forecaster = FastSlowForecaster(rate=RATE, horizon=1.0)
     for step in range(40):
@@ -77,6 +86,26 @@ def test_updates_at_another_rate_are_interpolated_and_gaps_begin_a_history_anew(
     forecaster.update("a", 4.0, 4.0, 0.0)
     with pytest.raises(InputError, match=r"track 'a' has 1 samples at 10 Hz; a forecast needs"):
         forecaster.predict("a")
+
+
+@pytest.mark.parametrize("place", [5.5e6, 1e9 - 100.0])
+def test_answers_are_those_near_zero_however_far_away_coordinates_begin(tmp_path, place):
+    """Coordinates such as UTM's: their squares leave nothing of the metre that tells one place from the next."""
+    tracks, others = turning(), turning(8, seed=1)
+    answers = []
+    for origin in (0.0, place):
+        moved, then = (
+            TrackData(**{**vars(data), "positions": data.positions + origin}) for data in (tracks, others)
+        )  # fmt: skip
+        forecaster = FastSlowForecaster(rate=RATE, max_slots=32).fit(moved)
+        forecaster.save(tmp_path / "f.safetensors")
+        forecaster = shown(FastSlowForecaster.load(tmp_path / "f.safetensors"), then, 25)
+        forecasts = [*forecaster.predict_all().values(), *(forecaster.predict(name) for name in then.names)]
+        answers.append([(f.positions - origin, f.spread, f.evidence, f.plain - origin) for f in forecasts])
+        assert min(f.evidence for f in forecasts) > 0.5
+    for near, far in zip(*answers, strict=True):
+        for one, other in zip(near, far, strict=True):
+            assert np.allclose(one, other, rtol=1e-4, atol=2e-5)
 
 
 def test_the_spread_tells_how_far_off_forecasts_are():
@@ -143,7 +172,8 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, data):
     "change",
     [
         {"damping": 2.0}, {"damping": True}, {"num_written": 0}, {"num_written": "x"}, {"widths": [1, 2]},
-        {"parameters": {"rate": -1}}, {"parameters": {"unknown": 1}}, {"kind": "x"}, {"format": 1},
+        {"parameters": {"rate": -1}}, {"parameters": {"unknown": 1}}, {"kind": "x"}, {"format": 1}, {"parameters": {}},
+        {"parameters": []}, {"num_written": 1}, {"num_written": -1}, {"num_written": 10**400}, {"widths": {}},
     ],
 )  # fmt: skip
 def test_a_header_that_is_none_is_refused_by_name(tmp_path, change):
@@ -159,11 +189,16 @@ def test_a_header_that_is_none_is_refused_by_name(tmp_path, change):
     ("options", "message"),
     [
         ({"rate": 0}, "got rate=0; a positive number was expected"), ({"horizon": float("nan")}, "got horizon=nan"),
-        ({"horizon": 0.01}, "that is not one step"), ({"widths": (1, 1, 0, 1)}, "positive numbers were expected"),
+        ({"horizon": 0.01}, "that is not one step"), ({"widths": (1, 1, 0, 1)}, r"got widths\.speed=0; a pos"),
         ({"max_slots": 1}, "whole number of at least 2"), ({"max_slots": 10**7}, "at most 4096"),
         ({"max_slots": "9"}, "max_slots is '9'"), ({"empty": "9"}, "got empty='9'"),
         ({"widths": None}, "got widths=None"), ({"learn_every": True}, "got learn_every=True"),
         ({"horizon": 1e200, "rate": 1e200}, "or too many"), ({"learn_every": 1e308}, "or too many"),
+        ({"rate": 10**400}, "got rate=1000.*; a positive number was expected"), ({"empty": 10**400}, "got empty=1000"),
+        ({"widths": "abcd"}, "got widths='abcd'"), ({"widths": ("a", 1, 1, 1)}, r"got widths\.place='a'"),
+        ({"widths": (1, 1, 1, 10**400)}, r"got widths\.change=10"), ({"widths": (1e-300, 1, 1, 1)}, "at least 1e-09"),
+        ({"rate": 1e6, "horizon": 1e-3}, "at most 10000 samples a second"), ({"max_gap": 3e7}, "give .* a shorter gap"),
+        ({"max_slots": 4096, "horizon": 400.0}, "at most 8388608 steps in all slots were expected: give fewer slots"),
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(options, message):

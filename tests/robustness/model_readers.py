@@ -162,7 +162,7 @@ def cache_reader(folder: Path) -> Reader:
     path, content = folder / "images", (folder / "images").read_bytes()
 
     def judge(images: Any) -> str:
-        return "identical" if images is None or np.arrayequal(images, pixels) else "it has other pixels"
+        return "identical" if images is None or np.array_equal(images, pixels) else "it has other pixels"
 
     def read() -> Any:
         with mock.patch.dict(os.environ, {"FASTSLOW_CACHE": str(folder)}):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from robustness import data_readers, model_readers, stream_readers, text_readers
+from robustness import data_readers, model_readers, stream_readers, text_readers, track_readers
 from robustness.harness import Reader
 
 #: Each is made in an empty folder of its own.
@@ -14,6 +14,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "checkpoint": model_readers.checkpoint_reader,
     "image cache": model_readers.cache_reader,
     "stream learner": stream_readers.stream_reader,
+    "forecaster": stream_readers.forecaster_reader,
     "statistics": stream_readers.statistics_reader,
     "result": text_readers.result_reader,
     "metrics": text_readers.metrics_reader,
@@ -24,4 +25,8 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "Omniglot": data_readers.omniglot_reader,
     "MNIST": data_readers.mnist_reader,
     "folder of images": data_readers.folder_reader,
+    "table of tracks": track_readers.table_reader,
+    "inD": track_readers.ind_reader,
+    "Stanford Drone Dataset": track_readers.sdd_reader,
+    "VRU": track_readers.vru_reader,
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from fastslow.data.tracks.resample import resampled
 from fastslow.errors import InputError
 from fastslow.protocol.result import Cell
 from fastslow.studies import load_study, trajectories
@@ -31,12 +32,26 @@ def test_the_study_is_registered_and_every_seed_has_every_forecaster_at_both_rat
 
 
 def test_a_track_is_forecast_before_it_is_learned_and_the_memory_learns_the_place():
-    tracks = resampled(turning(60, length=110), 10.0)
+    tracks = turning(60, length=110)
     errors = {method: _streamed(method, tracks, tracks, 10.0, seed=0) for method in METHODS}
     assert np.array_equal(errors["memory"][0], errors["damped"][0])
     assert not np.array_equal(errors["memory"][1], errors["damped"][1])
     assert np.array_equal(errors["memory"], _streamed("memory", tracks, tracks, 10.0, seed=0))
     assert len(errors["memory"]) == 60
+
+
+def test_only_the_first_piece_of_a_track_is_forecast_whatever_tracks_are_called():
+    plain = turning(20, length=110)
+    renamed = dataclasses.replace(plain, names=tuple(f"p#{k}" for k in range(20)))
+    errors = [_streamed("memory", tracks, tracks, 10.0, seed=0) for tracks in (plain, renamed)]
+    assert len(errors[1]) == 20
+    assert np.array_equal(*errors)
+    times = np.concatenate([plain.times, plain.times + 60.0])[np.argsort(np.tile(plain.track, 2), kind="stable")]
+    twice = dataclasses.replace(
+        renamed, times=times, track=np.repeat(np.arange(20), 220),
+        positions=plain.positions.reshape(20, 1, 110, 2).repeat(2, 1).reshape(-1, 2),
+    )  # fmt: skip
+    assert len(_streamed("memory", plain, twice, 10.0, seed=0)) == 20
 
 
 def test_a_cell_is_measured_on_made_up_junctions_and_shown(tmp_path, few):

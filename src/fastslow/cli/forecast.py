@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-#: Seconds without a sample that are no gap at any rate.
-_LEAST_GAP = 0.25
+#: Seconds without a sample that are no gap at any rate, and those that are one even if all samples are as far apart.
+_LEAST_GAP, _LARGEST_GAP = 0.25, 60.0
 
 if TYPE_CHECKING:
     from fastslow.data.tracks.base import TrackData
@@ -57,7 +57,6 @@ def forecast(
     from fastslow.cli.track_progress import track_bar
     from fastslow.data.tracks.duplicates import each_movement_once
     from fastslow.data.tracks.registry import load_tracks
-    from fastslow.data.tracks.resample import GAP
     from fastslow.errors import InputError, shown
     from fastslow.estimators.forecaster import FastSlowForecaster
     from fastslow.estimators.replay import play
@@ -84,9 +83,8 @@ def forecast(
         )
     lines, played = ["recording,track,made_at,t,x,y,spread,plain_x,plain_y,error,plain_error"], []
     for number, (recording, part) in enumerate(by_recording.items()):
-        gap = max(GAP / min(part.rates), _LEAST_GAP)
         forecaster = (
-            FastSlowForecaster(rate=rate, horizon=horizon, max_slots=slots, max_gap=gap)
+            FastSlowForecaster(rate=rate, horizon=horizon, max_slots=slots, max_gap=_gap(part))
             if model is None
             else FastSlowForecaster.load(model)
         )
@@ -110,12 +108,28 @@ def _by_recording(data: TrackData) -> dict[str, TrackData]:
     return {name: data.select(its) for name, its in numbers.items()}
 
 
+def _gap(part: TrackData) -> float:
+    """Seconds without a sample that are none for the slowest track."""
+    from fastslow.data.tracks.resample import GAP
+    from fastslow.errors import InputError, shown
+
+    slowest = min(range(part.num_tracks), key=lambda number: part.rates[number])
+    step = 1 / part.rates[slowest]
+    if GAP * step > _LARGEST_GAP:
+        raise InputError(
+            f"track {shown(part.names[slowest])} has a sample every {step:.3g} s; at least one every "
+            f"{_LARGEST_GAP / GAP:g} s was expected: remove the track, or see that time is in seconds"
+        )
+    return max(GAP * step, _LEAST_GAP)
+
+
 def _lines(recording: str, part: TrackData, one: Played, step: float) -> list[str]:
     """A forecast as lines of the table, a moment each `step` seconds and the last."""
     import numpy as np
 
     forecast, count = one.forecast, len(one.forecast.times)
-    apart = max(1, round(step / (forecast.times[1] - forecast.times[0]))) if count > 1 else 1
+    between = forecast.times[1] - forecast.times[0] if count > 1 else 1.0
+    apart = max(1, round(min(step, count * between) / between))
     lines = []
     for at in sorted({*range(apart - 1, count, apart), count - 1}):
         off = [np.hypot(*(positions[at] - one.outcome[at])) for positions in (forecast.positions, forecast.plain)]

@@ -22,6 +22,11 @@ from jaxtyping import Float64
 from fastslow.errors import InputError
 
 _ARRAYS = ("keys", "errors", "squares", "counts", "prior")
+#: Queries up to which each is measured by itself, and squares from which on a difference of two is off by 1e-7 or so.
+_FEW, _FAR = 4, 1e8
+#: Errors beyond which there are none, metres; numbers of a key, whose squares must be numbers; and how far means may be
+#: off by rounding.
+_LARGEST, _LARGEST_KEY, _ROUNDING = 1e15, 1e100, 1e-6
 
 
 class ErrorRead(NamedTuple):
@@ -103,10 +108,13 @@ class ErrorMemory:
         """Writes errors, one after another.
 
         Raises:
-            InputError: if a number is not finite; nothing is written then.
+            InputError: if a number is not finite, or beyond all measure; nothing is written then.
         """
-        if not (np.isfinite(keys).all() and np.isfinite(errors).all()):
-            raise InputError("got keys or errors that are not finite; nothing was written: give finite positions")
+        if not ((np.abs(keys) < _LARGEST_KEY).all() and (np.abs(errors) < _LARGEST).all()):
+            raise InputError(
+                "got keys or errors that are not finite, or beyond all measure; nothing was written: give positions in "
+                "metres"
+            )
         for key, error in zip(keys, errors, strict=True):
             self._write_one(key, error)
 
@@ -130,9 +138,7 @@ class ErrorMemory:
         )
         if not fits or len(counts) > len(self._counts) or prior.shape != self.prior.shape:
             raise InputError("got slots of another size, or more of them, than this memory has room for")
-        if not all(np.isfinite(part).all() for part in arrays.values()) or min(
-            squares.min(initial=0), prior.min(initial=0), counts.min(initial=1) - 1, num_written - counts.sum()
-        ) < 0:  # fmt: skip
+        if not _can_be(arrays, num_written):
             raise InputError("got slots with numbers that no memory has; save them again")
         self.size, self.prior, self.num_written = len(counts), prior.copy(), num_written
         self._apart[:] = np.inf
@@ -189,11 +195,40 @@ class ErrorMemory:
         self._apart[slot, : self.size] = self._apart[: self.size, slot] = apart
 
 
+def _can_be(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
+    """Whether numbers are those of a memory: counts whole and of all that was written, means of what they can be of."""
+    _, errors, squares, counts, prior = (arrays[name] for name in _ARRAYS)
+    most = {"keys": _LARGEST_KEY, "errors": _LARGEST}
+    if not all((np.abs(part) < most.get(name, 2 * _LARGEST**2)).all() for name, part in arrays.items()):
+        return False
+    if (counts < 1).any() or (counts != np.round(counts)).any() or counts.sum() != num_written:
+        return False
+    least, both = np.square(errors).sum(2), counts @ squares / max(num_written, 1)  # of a mean, and of all slots
+    return bool(
+        (squares >= least * (1 - _ROUNDING) - _ROUNDING**2).all()
+        and np.allclose(prior, both, rtol=_ROUNDING, atol=_ROUNDING**2)
+    )
+
+
 def _squared_distances(
     queries: Float64[np.ndarray, "queries key"], keys: Float64[np.ndarray, "slots key"]
 ) -> Float64[np.ndarray, "queries slots"]:
-    apart: np.ndarray = queries @ (-2 * keys.T)
-    apart += np.square(queries).sum(1, keepdims=True)
-    apart += np.square(keys).sum(1)
-    np.maximum(apart, 0.0, out=apart)
+    """By differences of squares, which is quick, where those are small enough to tell neighbours apart.
+
+    Squares count from the first slot, for coordinates may count from far away, as UTM's do. Where a slot or a query is
+    far from that one, and where there are few queries, each is taken from each.
+    """
+    if len(queries) > _FEW and len(keys):
+        ours, theirs = queries - keys[0], keys - keys[0]
+        squares = np.square(ours).sum(1, keepdims=True), np.square(theirs).sum(1)
+        if max(part.max() for part in squares) < _FAR:
+            apart: np.ndarray = ours @ (-2 * theirs.T)
+            apart += squares[0]
+            apart += squares[1]
+            np.maximum(apart, 0.0, out=apart)
+            return apart
+    apart = np.empty((len(queries), len(keys)))
+    for row, query in enumerate(queries):
+        differences = query - keys
+        np.einsum("sk,sk->s", differences, differences, out=apart[row])
     return apart

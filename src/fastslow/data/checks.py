@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from fastslow.errors import InputError, shown
 
-_MOST = 2**63 - 1
+_MOST, _MOST_FLOAT = 2**63 - 1, sys.float_info.max
 
 
 def refuse_unless_whole(name: str, value: object, least: int, most: int = _MOST) -> None:
@@ -24,6 +25,16 @@ def refuse_unless_whole(name: str, value: object, least: int, most: int = _MOST)
         raise InputError(f"{name} is {shown(value)}; give a whole number of at least {least}")
     if value > most:
         raise InputError(f"{name} is {shown(value)}; give a whole number of at most {most}")
+
+
+def refuse_unless_positive(name: str, value: object, unit: str = "") -> None:
+    """Refuses what is no positive number that a float can hold; `True` is none. `unit` is what it is in, for messages.
+
+    Raises:
+        InputError: the message has the name and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_FLOAT:
+        raise InputError(f"got {name}={shown(value)}; a positive number was expected{unit and ', ' + unit}")
 
 
 def as_labels(labels: Tensor | np.ndarray | Sequence[int]) -> Int64[Tensor, " images"]:

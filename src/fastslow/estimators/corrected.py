@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -81,13 +82,15 @@ class CorrectedMotion:
         """Samples of a forecast's past and outcome."""
         return self.past + self.steps
 
-    def choose_damping(self, moments: Float64[np.ndarray, "moments samples 2"]) -> None:
-        """Takes the damping of least squared error on moments, see `learn`."""
-        motion, outcome = motion_of(moments[:, : -self.steps], self.rate), moments[:, -self.steps :]
-        errors = [
-            np.square(motion.forecast(self.steps, rate=self.rate, damping=damping) - outcome).sum(2).mean()
-            for damping in _DAMPINGS
-        ]
+    def choose_damping(self, blocks: Iterable[Float64[np.ndarray, "moments samples 2"]]) -> None:
+        """Takes the damping of least squared error on moments, see `learn`; so many at a time as there is room for."""
+        errors = np.zeros(len(_DAMPINGS))
+        for moments in blocks:
+            motion, outcome = motion_of(moments[:, : -self.steps], self.rate), moments[:, -self.steps :]
+            errors += [
+                np.square(motion.forecast(self.steps, rate=self.rate, damping=damping) - outcome).sum(2).sum()
+                for damping in _DAMPINGS
+            ]
         self.damping = float(_DAMPINGS[int(np.argmin(errors))])
 
     def learn(self, moments: Float64[np.ndarray, "moments samples 2"]) -> None:

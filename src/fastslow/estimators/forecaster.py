@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +12,19 @@ from jaxtyping import Float64
 from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import Widths
 from fastslow.core.motion_network import MotionNetwork
-from fastslow.data.checks import refuse_unless_whole
+from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
-from fastslow.data.tracks.resample import resampled, windows_of
+from fastslow.data.tracks.resample import moments_of, resampled
 from fastslow.errors import InputError, shown
 from fastslow.estimators.corrected import CorrectedMotion
 from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
 from fastslow.estimators.live_tracks import LiveTracks
 
 _WIDTHS = Widths()
-#: Slots of which distances from one another fit into memory; steps of a forecast; and what is no number of samples.
-_MOST_SLOTS, _MOST_STEPS, _LARGEST = 4096, 10_000, 1e12
+#: Slots of which distances from one another fit into memory; steps of a forecast, samples a second, and samples made up
+#: between two updates; numbers of steps in all slots, which a file holds; what is no number of samples; and the least
+#: width, of which even the farthest place is some number.
+_MOST_SLOTS, _MOST_STEPS, _MOST_NUMBERS, _LARGEST, _LEAST_WIDTH = 4096, 10_000, 2**23, 1e12, 1e-9
 
 
 class Forecast(NamedTuple):
@@ -90,17 +91,15 @@ class FastSlowForecaster:
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
     ) -> None:
-        times = {"rate": rate, "horizon": horizon, "learn_every": learn_every}
-        for name, value in (times | {"max_gap": max_gap, "drop_after": drop_after}).items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise InputError(f"got {name}={shown(value)}; a positive number was expected, seconds or Hz")
-        if not 1 <= horizon * rate <= _MOST_STEPS or learn_every * rate > _LARGEST:
-            raise InputError(
-                f"got horizon={horizon}, rate={rate}, learn_every={learn_every}; a forecast of 1 to {_MOST_STEPS} "
-                "steps was expected: that is not one step, or too many"
-            )
+        times = {"rate": rate, "horizon": horizon, "learn_every": learn_every, "max_gap": max_gap}
+        for name, value in (times | {"drop_after": drop_after}).items():
+            refuse_unless_positive(name, value, "seconds or Hz")
+        refuse_unless_positive("empty", empty, "of errors")
         refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
-        _refuse_unusable(empty, widths, network)
+        _refuse_too_many(**{name: float(value) for name, value in times.items()}, max_slots=max_slots)
+        _refuse_widths(widths)
+        if network is not None and not isinstance(network, MotionNetwork):
+            raise InputError(f"got network={shown(network)}; a MotionNetwork was expected, or None")
         self.network = network
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
@@ -128,20 +127,21 @@ class FastSlowForecaster:
             InputError: if none of them is long enough for a forecast and its outcome.
         """
         even = resampled(tracks, self.rate)
-        moments = self._moments(even)
-        if not len(moments):
+        if next(self._moments(even), None) is None:
             raise InputError(
                 f"got {tracks.num_tracks} tracks, none of {self._rule.length / self.rate:.3g} s without a gap, which a "
                 "forecast and its outcome take; give longer ones, or a shorter horizon"
             )
         self._forget()
-        self._rule.choose_damping(moments)
-        self._rule.learn(moments)
+        self._rule.choose_damping(self._moments(even))
+        for moments in self._moments(even):
+            self._rule.learn(moments)
         return self
 
     def partial_fit(self, tracks: TrackData) -> FastSlowForecaster:
         """Learns tracks whose future is known, in order; those too short for it teach nothing."""
-        self._rule.learn(self._moments(resampled(tracks, self.rate)))
+        for moments in self._moments(resampled(tracks, self.rate)):
+            self._rule.learn(moments)
         return self
 
     def update(
@@ -231,10 +231,9 @@ class FastSlowForecaster:
             drop_after=self.drop_after,
         )
 
-    def _moments(self, even: TrackData) -> Float64[np.ndarray, "moments samples 2"]:
+    def _moments(self, even: TrackData) -> Iterator[Float64[np.ndarray, "moments samples 2"]]:
         """Past and outcome of each moment of tracks that is learned from, in the order of time within each."""
-        found = windows_of(even, seen=self._rule.past, future=self.steps, every=self._every)
-        return np.concatenate([found.seen, found.future], 1)
+        return moments_of(even, length=self._rule.length, every=self._every)
 
     def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
         if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
@@ -242,19 +241,30 @@ class FastSlowForecaster:
         return int(max(1, round(horizon * self.rate)))
 
 
-def _refuse_unusable(empty: object, widths: object, network: object) -> None:
-    """Refuses what no memory and no forecast can be made of.
+def _refuse_too_many(*, rate: float, horizon: float, learn_every: float, max_gap: float, max_slots: int) -> None:
+    """Refuses options each of which makes sense, but that together ask for more than there is room or time for."""
+    if not 1 <= horizon * rate <= _MOST_STEPS or learn_every * rate > _LARGEST:
+        raise InputError(
+            f"got horizon={horizon}, rate={rate}, learn_every={learn_every}; a forecast of 1 to {_MOST_STEPS} steps "
+            "was expected: that is not one step, or too many"
+        )
+    if not max(rate, max_gap * rate) <= _MOST_STEPS:
+        raise InputError(
+            f"got rate={rate:g}, max_gap={max_gap:g}; at most {_MOST_STEPS} samples a second, and as many made up "
+            "between two updates, were expected: give a lower rate, or a shorter gap"
+        )
+    if max_slots * round(horizon * rate) > _MOST_NUMBERS:
+        raise InputError(
+            f"got max_slots={max_slots} and {round(horizon * rate)} steps; at most {_MOST_NUMBERS} steps in all slots "
+            "were expected: give fewer slots, a shorter horizon or a lower rate"
+        )
 
-    Raises:
-        InputError: see above.
-    """
-    if isinstance(empty, bool) or not isinstance(empty, int | float) or not 0 < empty < math.inf:
-        raise InputError(f"got empty={shown(empty)}; a positive number was expected, of errors")
-    if (
-        not isinstance(widths, Sequence)
-        or len(widths) != len(Widths._fields)
-        or not all(0 < width < math.inf for width in widths)
-    ):
-        raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {', '.join(Widths._fields)}")
-    if network is not None and not isinstance(network, MotionNetwork):
-        raise InputError(f"got network={shown(network)}; a MotionNetwork was expected, or None")
+
+def _refuse_widths(widths: object) -> None:
+    names = ", ".join(Widths._fields)
+    if not isinstance(widths, Sequence) or isinstance(widths, str) or len(widths) != len(Widths._fields):
+        raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {names}")
+    for name, width in zip(Widths._fields, widths, strict=True):
+        refuse_unless_positive(f"widths.{name}", width)
+        if width < _LEAST_WIDTH:
+            raise InputError(f"got widths.{name}={width}; positive numbers of at least {_LEAST_WIDTH} were expected")

@@ -65,6 +65,8 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
     if header.get("format") != _FORMAT or header.get("kind") != _KIND:
         raise InputError(f"{name} holds no forecaster of format {_FORMAT}; it was saved by something else")
     try:
+        if set(header["parameters"]) != set(_PARAMETERS):
+            raise InputError(f"its parameters are not {', '.join(_PARAMETERS)}")
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         network = _network(arrays, header)
         forecaster = kind(**header["parameters"], widths=header["widths"], network=network)

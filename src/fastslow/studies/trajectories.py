@@ -17,7 +17,7 @@ from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.duplicates import each_movement_once
 from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.registry import load_tracks
-from fastslow.data.tracks.resample import is_first_piece, resampled, windows_of
+from fastslow.data.tracks.resample import first_pieces, resampled, windows_of
 from fastslow.errors import InputError, shown
 from fastslow.estimators.forecaster import FastSlowForecaster
 from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
@@ -91,7 +91,7 @@ class TrajectoriesStudy:
         began = time.monotonic()
         rate, first = _RATES[str(cell.options["task"])], int(str(cell.options["first"]))
         before, then = _tracks(cell.data, cell.seed)
-        errors = _streamed(cell.method, resampled(before, rate), resampled(then, rate), rate, cell.seed)
+        errors = _streamed(cell.method, before, then, rate, cell.seed)
         if len(errors) <= first:
             raise InputError(
                 f"got {len(errors)} tracks of {cell.data} that are long enough; more than {first} were expected"
@@ -144,17 +144,18 @@ def _streamed(method: str, before: TrackData, then: TrackData, rate: float, seed
     """Squared, mean and last error of each track's forecast, shape (tracks, 3), in the order in which they come."""
     forecaster = METHODS[method](rate=rate, horizon=_STEPS / rate)
     if method != _UNTOLD:
-        damping = METHODS["damped"](rate=rate, horizon=_STEPS / rate).fit(before).rule_.damping
+        known = resampled(before, rate)
+        damping = METHODS["damped"](rate=rate, horizon=_STEPS / rate).fit(known).rule_.damping
         forecaster.rule_.damping = damping
-    windows = windows_of(then, seen=_SEEN, future=_STEPS)
+    even = resampled(then, rate)
+    windows, whole = windows_of(even, seen=_SEEN, future=_STEPS), first_pieces(then, even)
     errors = []
-    whole = [row for row, number in enumerate(windows.track.tolist()) if is_first_piece(then.names[number])]
-    for row in np.random.default_rng(seed).permutation(whole):
+    for row in np.random.default_rng(seed).permutation(np.flatnonzero(np.isin(windows.track, whole))):
         past = windows.seen[row][None, -samples_needed(rate) :]
         off = np.hypot(*(forecaster.rule_.forecast(past).positions[0] - windows.future[row]).T)
         errors.append((np.square(off).mean(), off.mean(), off[-1]))
         if method not in _FROZEN:
-            forecaster.partial_fit(then.select([int(windows.track[row])]))
+            forecaster.partial_fit(even.select([int(windows.track[row])]))
     return np.array(errors).reshape(-1, 3)
 
 

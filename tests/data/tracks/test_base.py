@@ -40,6 +40,8 @@ def test_tables_are_joined_and_their_repairs_added():
     assert joined([]).num_tracks == 0
     with pytest.raises(InputError, match="two tracks named 't0'"):
         joined([first, first])
+    with pytest.raises(InputError, match=r"a\.csv and b\.csv each have a track named 't0'; give one another name"):
+        joined([first, second, first], ["a.csv", "c.csv", "b.csv"])
 
 
 @pytest.mark.parametrize(

@@ -200,3 +200,36 @@ def test_speed(tmp_path):
     table = read_columns(path, numbers=("id", "x"), texts=("kind",))
     assert time.process_time() - start < 10
     assert len(table.lines) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "text", "message"),
+    [
+        ("lines.MAX_LINES", 2, TOP + "3,4,b\n", r"own\.csv has 3 lines; at most 2 are read: divide it"),
+        ("columns._MAX_COLUMNS", 2, TOP, r"own\.csv has 3 columns; at most 2 are read"),
+        ("columns._MAX_VALUES", 3, TOP + "3,4,b\n", r"own\.csv holds over 3 values"),
+        ("columns._MAX_TEXTS", 1, TOP + "3,4,b\n", r"own\.csv holds over 1 different texts in kind"),
+    ],
+)
+def test_files_that_take_more_memory_than_their_size_tells_are_refused(
+    tmp_path, monkeypatch, bound, most, text, message
+):
+    read(write(tmp_path, text))
+    monkeypatch.setattr(f"fastslow.data.tracks.{bound}", most)
+    with pytest.raises(InputError, match=message):
+        read(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 50])
+def test_a_file_is_the_same_in_whatever_pieces_it_is_looked_at(tmp_path, monkeypatch, block):
+    text = TOP + "".join(f"{k},{2 * k},{'é𝄞'[k % 2]}{k % 3}\n" for k in range(40))
+    whole = read(write(tmp_path, text))
+    monkeypatch.setattr("fastslow.data.tracks.lines._BLOCK", block)
+    monkeypatch.setattr("fastslow.data.tracks.columns._ROWS", block)
+    pieces = read(write(tmp_path, text))
+    assert np.array_equal(pieces.numbers["y"], whole.numbers["y"])
+    assert pieces.texts["kind"].values == whole.texts["kind"].values
+    assert np.array_equal(pieces.texts["kind"].codes, whole.texts["kind"].codes)
+    for bad in (b"3,4,\xf0\x9d\x84", b"3,4,\xe9\n", b"3,\x0b4,b\n", b"3,4,\xff\n"):
+        with pytest.raises(InputError, match=r"line 44, is no text in UTF-8"):
+            read(write(tmp_path, text.encode() + b"1,2,a\n" + bad))

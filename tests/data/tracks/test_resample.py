@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastslow.data.tracks.resample import GAPS, SHORT, resampled, windows_of
+from fastslow.data.tracks.resample import GAPS, SHORT, first_pieces, moments_of, resampled, windows_of
 from fastslow.errors import InputError
 from track_sample import straight
 
@@ -48,6 +48,33 @@ def test_a_gap_divides_a_track_and_is_counted():
     assert resampled(dataclasses.replace(track, times=pairs), 10.0).names[0] == "t0"
 
 
+@pytest.mark.parametrize("names", [["a", "a#2", "b##"], ["#", "##2", "##"], ["a#2", "a#3", "a"], ["a", "b", "c"]])
+def test_pieces_have_names_of_their_own_and_first_ones_are_told_whatever_tracks_are_called(names):
+    tracks = straight(20, 20, 20, names=names)
+    apart = dataclasses.replace(tracks, times=tracks.times + 5.0 * (np.arange(60) % 20 >= 10))
+    even = resampled(apart, 10.0)
+    assert len(set(even.names)) == 6
+    assert first_pieces(apart, even) == [0, 2, 4]
+    assert [even.names[k] for k in first_pieces(apart, even)] == names
+    again = resampled(even, 5.0)
+    assert first_pieces(even, again) == list(range(6))
+    short = dataclasses.replace(apart, times=apart.times + 5.0 * (np.arange(60) == 9))  # a piece of one sample more
+    lone = dataclasses.replace(apart, times=apart.times - 5.0 * (np.arange(60) % 20 < 1))  # the first is too short
+    assert first_pieces(lone, resampled(lone, 10.0)) == []
+    assert resampled(short, 10.0).num_tracks == 6
+
+
+def test_more_samples_than_there_is_memory_for_are_refused_before_any_is_made():
+    tracks = straight(2, 5, names=["year", "b"])
+    tracks = dataclasses.replace(tracks, times=np.array([0.0, 3.15e7, *range(5)]), rates=(3e-8, 1.0))
+    with pytest.raises(InputError, match=r"got rate=1000 for 3\.15e\+07 s of tracks; .* \(track 'year' alone has"):
+        resampled(tracks, 1000.0)
+    assert resampled(tracks, 0.01).num_tracks == 1  # the other is too short
+    for rate in (1e9, 1e308):
+        with pytest.raises(InputError, match="give a lower rate or fewer tracks"):
+            resampled(tracks, rate)
+
+
 def test_windows_are_the_first_of_each_track_or_one_every_so_often():
     tracks = straight(12, 5, 7, rate=10.0)
     first = windows_of(tracks, seen=4, future=2)
@@ -59,6 +86,16 @@ def test_windows_are_the_first_of_each_track_or_one_every_so_often():
     assert np.allclose(more.start, [0.0, 0.3, 0.6, 0.0])
     assert np.allclose(more.seen[2, 0], [0.6, 0.0])
     assert len(windows_of(tracks, seen=50, future=50).track) == 0
+
+
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_moments_are_all_windows_a_block_at_a_time(monkeypatch, block):
+    tracks, whole = straight(12, 5, 7), windows_of(straight(12, 5, 7), seen=4, future=2, every=2)
+    monkeypatch.setattr("fastslow.data.tracks.resample._MOMENTS", block)
+    found = list(moments_of(tracks, length=6, every=2))
+    assert max(map(len, found)) <= block
+    assert np.array_equal(np.concatenate(found), np.concatenate([whole.seen, whole.future], 1))
+    assert list(moments_of(tracks, length=60, every=2)) == []
 
 
 @pytest.mark.parametrize("options", [{"seen": 1}, {"future": 0}, {"every": 0}])

@@ -71,10 +71,14 @@ def test_rows_out_of_order_and_repeated_are_mended_and_counted(table):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "begins with ''"), ("a,b,c\n1,2,3\n", r"there is no track, no x, no y, no t or frame"),
+        ("", "is empty"), ("a,b,c\n1,2,3\n", r"there is no track, no x, no y, no t or frame"),
         ("track,t,x\n1,2,3\n", "there is no y"), ("track,t,x,y\n1,0,0,0\n", "no track of two samples"),
         ("track,t,x,y\n", "tracks.csv"), ("track,t,x,y\n1,0,0\n", "line 2"), ("track,t,x,y\n1,0,a,0\n", "line 2"),
         ("track,t,x,y\n1,0,nan,0\n1,1,1,1\n", "line 2"), ("track,t,x,y,t\n1,0,1,0,1\n", "two columns named"),
+        ("track,t,x,y\n1,0,0,0\n1,1e-12,1,0\n", r"line 2: track 'table/1' has 1e\+12 samples a second; fewer than"),
+        ("track,t,x,y\n1,0,0,0\n1,1e-320,1,0\n", r"line 2: track 'table/1' has inf samples a second; fewer than"),
+        ("track,t,x,y,scene\na/b,0,0,0,c\na/b,1,0,0,c\nb,0,0,0,c/a\nb,1,0,0,c/a\n",
+         r"line 4: this track and that of line 2 are both named 'c/a/b'; give one of them, or of their recordings, an"),
         ("track,t,x,y,kind\n1,0,0,0,car\n1,1,0,0,bus\n", r"line 3: got kind='bus'; one kind for each track"),
     ],
 )  # fmt: skip
@@ -85,7 +89,17 @@ def test_what_is_no_such_table_is_refused_by_name_and_line(table, content, messa
     assert "tracks.csv" in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"rate": 0}, {"rate": "x"}, {"metres": -1.0}, {"metres": float("inf")}])
+def test_units_of_which_a_place_or_moment_is_beyond_all_measure_are_refused_with_the_line(table):
+    table.write_text("track,frame,x,y\n1,0,0,0\n1,1e9,1,0\n")
+    for options in ({"rate": 1e-300}, {"rate": 1.0, "metres": 1e300}):
+        with pytest.raises(InputError, match=r"line 3: got t=.*finite numbers were expected"):
+            load_table(table, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"rate": 10**400}, {"metres": 10**400}, {"rate": 0}, {"rate": "x"}, {"metres": -1.0}, {"metres": float("inf")}],
+)
 def test_numbers_that_are_none_are_refused(table, options):
     with pytest.raises(InputError, match="a positive number was expected"):
         load_table(write(table), **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import os
 import tarfile
@@ -60,11 +61,12 @@ def test_windows_line_ends_are_read(folder):
     ("text", "message"),
     [
         ("a,b,c,d\n1,2,3,4\n", r"'cyclists/moving/1\.csv' begins with 'a,b,c,d'"),
-        (HEADER + "\n0,0,x,1\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
-        (HEADER + "\n0,0,1\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
-        (HEADER + "\n0,0,1,1,1,0.08,2,2\n", r"'cyclists/moving/1\.csv' has a line that is not four numbers"),
-        (HEADER + "\n0,0,1,2\n1,0.08,nan,2\n", r"line 3: got t=0\.08, x=nan"),
-        (b"\xff\xfe\x00", "cannot be unpacked"),
+        (HEADER + "\n0,0,x,1\n", r"'cyclists/moving/1\.csv', line 2: got x='x'; a finite number"),
+        (HEADER + "\n0,0,1\n", r"'cyclists/moving/1\.csv', line 2: got 3 columns; 4, parted by commas"),
+        (HEADER + "\n0,0,1,1,1,0.08,2,2\n", r"'cyclists/moving/1\.csv', line 2: got 8 columns; 4, parted by commas"),
+        (HEADER + "\n0,0,1,2\n1,0.08,nan,2\n", r"'cyclists/moving/1\.csv', line 3: got x='nan'"),
+        (HEADER + "\n0,0,1,2\n1,0.08,2e9,2\n", r"'cyclists/moving/1\.csv', line 3: got t=0\.08, x=2000000000"),
+        (b"\xff\xfe\x00", r"'cyclists/moving/1\.csv', line 1, is no text in UTF-8"),
     ],
 )
 def test_what_is_no_table_is_refused_by_name(folder, text, message):
@@ -80,6 +82,35 @@ def test_a_missing_archive_and_one_that_unpacks_to_too_much_are_refused(folder, 
         load_vru(folder)
     (folder / "pedestrians.tar.gz").unlink()
     with pytest.raises(InputError, match=r"looked for pedestrians\.tar\.gz"):
+        load_vru(folder)
+
+
+@pytest.mark.parametrize("damaged", [lambda tar: tar[:1024], lambda tar: tar[:1024] + b"x" + tar[1025:]])
+def test_an_archive_that_loses_files_by_ending_early_is_refused(folder, damaged):
+    """Packed rightly around it: what unpacks archives takes a header that is none for their end."""
+    path = folder / "cyclists.tar.gz"
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(damaged(whole)))
+    with pytest.raises(InputError, match=r"cyclists\.tar\.gz has no end, or something that is no file"):
+        load_vru(folder)
+
+
+def test_two_files_of_one_name_are_refused_by_archive_and_file_and_so_are_too_many(folder, monkeypatch):
+    with tarfile.open(folder / "cyclists.tar.gz", "w:gz") as tar:
+        for name in ("cyclists/moving/1.csv", "./cyclists/moving/1.csv"):
+            member = tarfile.TarInfo(name)
+            member.size = len(table())
+            tar.addfile(member, io.BytesIO(table().encode()))
+    with pytest.raises(InputError, match=r"cyclists\.tar\.gz: .* each have a track named 'cyclists/moving/1'"):
+        load_vru(folder)
+    with tarfile.open(folder / "cyclists.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("pedestrians/moving/1.csv")
+        member.size = len(table())
+        tar.addfile(member, io.BytesIO(table().encode()))
+    with pytest.raises(InputError, match=r"cyclists\.tar\.gz and .*pedestrians\.tar\.gz each have a track named"):
+        load_vru(folder)
+    monkeypatch.setattr("fastslow.data.tracks.vru._MAX_FILES", 1)
+    with pytest.raises(InputError, match=r"pedestrians\.tar\.gz holds more than 1 files"):
         load_vru(folder)
 
 

@@ -15,7 +15,8 @@ from fastslow.errors import InputError, shown
 #: Metres beyond which a place is none of a road user, and seconds beyond which a stamp is none: stamps may count from
 #: 1970, and numbers still tell a microsecond from the next.
 FARTHEST, LATEST = 1e9, 4e9
-_HIGHEST_RATE = 1e9
+#: Samples a second that no one takes, Hz.
+HIGHEST_RATE = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +69,11 @@ class TrackData:
         if (np.diff(self.times)[steps == 0] <= 0).any():
             late = self.names[int(self.track[1:][(steps == 0) & (np.diff(self.times) <= 0)][0])]
             raise InputError(f"track {shown(late)} goes back in time, or stays; times must rise within a track")
-        if not all(0 < rate < _HIGHEST_RATE for rate in self.rates):
-            raise InputError("got a frame rate that is not positive; give samples a second, Hz")
+        if strange := [rate for rate in self.rates if not 0 < rate < HIGHEST_RATE]:
+            raise InputError(
+                f"got a frame rate that is not positive, or beyond all measure: {shown(strange[0])}; give samples a "
+                f"second, below {HIGHEST_RATE:g} Hz"
+            )
 
     @property
     def num_tracks(self) -> int:
@@ -114,12 +118,24 @@ class TrackData:
         return self.select(found)
 
 
-def joined(parts: Sequence[TrackData]) -> TrackData:
+def joined(parts: Sequence[TrackData], sources: Sequence[str] | None = None) -> TrackData:
     """Several tables as one; repairs are added up.
+
+    Args:
+        parts: the tables.
+        sources: what each was read from, for messages.
 
     Raises:
         InputError: if two tracks have one name.
     """
+    whose: dict[str, str] = {}
+    for part, source in zip(parts, sources or (), strict=sources is not None):
+        for name in part.names:
+            if name in whose:
+                raise InputError(
+                    f"{whose[name]} and {source} each have a track named {shown(name)}; give one another name"
+                )
+        whose |= dict.fromkeys(part.names, source)
     first = np.cumsum([0, *(part.num_tracks for part in parts)])
     texts: dict[str, Any] = {
         name: tuple(value for part in parts for value in getattr(part, name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import io
 import re
@@ -11,17 +10,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int32, Int64
 
+from fastslow.data.tracks.lines import MAX_BYTES, Lines, blocks, read_lines
 from fastslow.errors import InputError, shown, shown_path, shown_reason
-from fastslow.files import read_bytes
 
-#: The largest file that is read, bytes: some two million rows of inD's. Reading takes about five times as much memory.
-MAX_BYTES = 2**28
 #: What columns may be parted by.
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", " ": "single spaces", "|": "bars"}
 #: The longest text in a column, bytes, and the whole numbers from which on a float skips some.
 _MAX_TEXT, _MAX_WHOLE = 100, 2**53
+#: The most columns, and values in all of them: two million rows of inD's.
+_MAX_COLUMNS, _MAX_VALUES = 1000, 2**25
+#: Rows whose texts are looked at at once, and the most different ones in a column.
+_ROWS, _MAX_TEXTS = 2**14, 2**18
 _NUMBER = re.compile(rb"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _MEND = "mend the line, or remove it"
 
@@ -109,7 +110,21 @@ def read_columns(
     """
     if delimiter not in DELIMITERS:
         raise InputError(f"got delimiter={shown(delimiter)}; choose from {', '.join(map(repr, DELIMITERS))}")
-    lines = _read_lines(path, max_bytes)
+    return parse_columns(
+        read_lines(path, max_bytes), numbers=numbers, texts=texts, optional=optional, delimiter=delimiter, header=header
+    )
+
+
+def parse_columns(
+    lines: Lines,
+    *,
+    numbers: Sequence[str],
+    texts: Sequence[str] = (),
+    optional: Collection[str] = (),
+    delimiter: str = ",",
+    header: Sequence[str] | None = None,
+) -> Columns:
+    """As `read_columns`, of lines that were read."""
     rows, names = (lines, list(header)) if header is not None else _part_header(lines, delimiter)
     places = {}
     for column in (*numbers, *texts):
@@ -125,7 +140,7 @@ def read_columns(
     table = _as_table(rows, len(names), delimiter)
     return Columns(
         rows.name,
-        rows.lines,
+        rows.numbers,
         _read_numbers(table, {column: places[column] for column in numbers if column in places}),
         {column: _read_texts(table, column, places[column]) for column in texts if column in places},
     )
@@ -156,95 +171,64 @@ def refuse_kinds(kinds: Sequence[str], known: Collection[str]) -> None:
         raise InputError(f"got {shown(unknown[0])} in kinds; give a list of one or more of {', '.join(sorted(known))}")
 
 
-class _Lines(NamedTuple):
-    """The lines of a file that are not empty: where each begins and ends, and its number."""
-
-    name: str
-    content: bytes
-    starts: Int64[np.ndarray, " rows"]
-    ends: Int64[np.ndarray, " rows"]
-    lines: Int64[np.ndarray, " rows"]
-
-    def fields(self, row: int, delimiter: str) -> list[bytes]:
-        """The values of a row."""
-        return self.content[self.starts[row] : self.ends[row]].split(delimiter.encode())
-
-
-def _read_lines(path: str | Path, max_bytes: int) -> _Lines:
-    name = shown_path(path)
-    content = read_bytes(path, max_bytes).removeprefix(codecs.BOM_UTF8)
-    if not content or content.isspace():
-        raise InputError(f"{name} is empty; rows of numbers were expected: copy it again")
-    if b"\r" in content:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if not content.endswith(b"\n"):
-        content += b"\n"
-    codes = np.frombuffer(content, np.uint8)
-    control = np.flatnonzero(codes < ord(" "))
-    which = codes[control]
-    _refuse_no_text(name, content, control[(which != ord("\n")) & (which != ord("\t"))])
-    ends = control[which == ord("\n")]
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    kept = np.flatnonzero(ends > starts)
-    return _Lines(name, content, starts[kept], ends[kept], kept + 1)
-
-
-def _refuse_no_text(name: str, content: bytes, strange: Int64[np.ndarray, " places"]) -> None:
-    """Refuses bytes that are no UTF-8, and strange control characters, which readers of numbers take for spaces."""
-    place, reason = (int(strange[0]), "a control character") if len(strange) else (0, "")
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        place, reason = error.start, error.reason
-    if reason:
-        line = content.count(b"\n", 0, place) + 1
-        raise InputError(f"{name}, line {line}, is no text in UTF-8 ({reason}); save it as UTF-8, or copy it again")
-
-
-def _part_header(lines: _Lines, delimiter: str) -> tuple[_Lines, list[str]]:
+def _part_header(lines: Lines, delimiter: str) -> tuple[Lines, list[str]]:
     """The rows below the first line, and the names in it."""
-    names = [part.decode("utf-8").strip().strip('"') for part in lines.fields(0, delimiter)]
-    if len(lines.lines) == 1:
+    if (count := lines.counts(0, delimiter.encode())) >= _MAX_COLUMNS:
+        raise InputError(f"{lines.name} has {count + 1} columns; at most {_MAX_COLUMNS} are read: remove some of them")
+    names = [part.decode("utf-8").strip().strip('"') for part in lines.line(0).split(delimiter.encode())]
+    if len(lines.numbers) == 1:
         raise InputError(f"{lines.name} holds no rows below its first line; copy it again")
-    return lines._replace(starts=lines.starts[1:], ends=lines.ends[1:], lines=lines.lines[1:]), names
+    return lines.below(1), names
 
 
-def _other_delimiter(lines: _Lines, delimiter: str) -> str:
+def _other_delimiter(lines: Lines, delimiter: str) -> str:
     """A hint at what parts columns instead, if the first line does not have the delimiter at all."""
-    counts = {other: lines.content.count(other.encode(), 0, int(lines.ends[0])) for other in DELIMITERS}
+    counts = {other: lines.counts(0, other.encode()) for other in DELIMITERS}
     likely = max(counts, key=lambda other: counts[other])
     return "" if counts[delimiter] or not counts[likely] else f" (they look parted by {DELIMITERS[likely]})"
 
 
 class _Table(NamedTuple):
-    """Rows, and the place in the file before each value and behind the last one, shape (rows, columns + 1)."""
+    """Rows, and the place in the file of each delimiter, shape (rows, columns - 1)."""
 
-    rows: _Lines
-    edges: Int64[np.ndarray, "rows columns_and_one"]
+    rows: Lines
+    stops: Int32[np.ndarray, "rows stops"]
     delimiter: str
+
+    def edges(self, place: int) -> tuple[Int64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
+        """Where a column's values begin and end."""
+        starts = self.stops[:, place - 1].astype(np.int64) + 1 if place else self.rows.starts
+        return starts, self.stops[:, place].astype(np.int64) if place < self.stops.shape[1] else self.rows.ends
 
     def refusal(self, row: int, column: str, place: int, expected: str) -> InputError:
         """What is said of a value."""
-        start, end = self.edges[row, place] + 1, self.edges[row, place + 1]
+        start, end = (int(edge[row]) for edge in self.edges(place))
         got = self.rows.content[start : min(end, start + 2 * _MAX_TEXT)].decode("utf-8", "replace")
-        line = self.rows.lines[row]
+        line = self.rows.numbers[row]
         return InputError(f"{self.rows.name}, line {line}: got {column}={shown(got)}; {expected} was expected: {_MEND}")
 
 
-def _as_table(rows: _Lines, width: int, delimiter: str) -> _Table:
+def _as_table(rows: Lines, width: int, delimiter: str) -> _Table:
     """Refuses rows that have not as many columns as `width`."""
-    stops = np.flatnonzero(np.frombuffer(rows.content, np.uint8) == ord(delimiter))
-    stops = stops[np.searchsorted(stops, rows.starts[0]) :]
-    counts = np.searchsorted(stops, rows.ends) - np.searchsorted(stops, rows.starts) + 1
-    if len(wrong := np.flatnonzero(counts != width)):
-        row = int(wrong[0])
-        cure = _MEND if row < len(rows.lines) - 1 else "the file is cut short, copy it again"
-        raise InputError(
-            f"{rows.name}, line {rows.lines[row]}: got {counts[row]} columns; {width}, parted by "
-            f"{DELIMITERS[delimiter]}, were expected{_other_delimiter(rows, delimiter)}: {cure}"
-        )
-    edges = np.column_stack([rows.starts - 1, stops.reshape(len(rows.lines), width - 1), rows.ends])
-    return _Table(rows, edges, delimiter)
+    mark, start = delimiter.encode(), int(rows.starts[0])
+    count, wanted = rows.content.count(mark, start), len(rows.numbers) * (width - 1)
+    if wanted > _MAX_VALUES:
+        raise InputError(f"{rows.name} holds over {_MAX_VALUES} values, the most that are read; divide it into several")
+    if count == wanted:
+        stops, filled = np.empty(count, np.int32), 0  # as many as there are: pieces of them would be there twice
+        for at, codes in blocks(rows.content, start):
+            found = np.flatnonzero(codes == ord(delimiter))
+            stops[filled : filled + len(found)] = found + at
+            filled += len(found)
+        places = stops.reshape(len(rows.numbers), width - 1)
+        if width == 1 or ((places[:, 0] >= rows.starts) & (places[:, -1] < rows.ends)).all():
+            return _Table(rows, places, delimiter)
+    row = next(row for row in range(len(rows.numbers)) if rows.counts(row, mark) != width - 1)
+    cure = _MEND if row < len(rows.numbers) - 1 else "the file is cut short, copy it again"
+    raise InputError(
+        f"{rows.name}, line {rows.numbers[row]}: got {rows.counts(row, mark) + 1} columns; {width}, parted by "
+        f"{DELIMITERS[delimiter]}, were expected{_other_delimiter(rows, delimiter)}: {cure}"
+    )
 
 
 def _read_numbers(table: _Table, places: Mapping[str, int]) -> dict[str, Float64[np.ndarray, " rows"]]:
@@ -267,8 +251,8 @@ def _read_numbers(table: _Table, places: Mapping[str, int]) -> dict[str, Float64
 
 def _first_that_is_none(table: _Table, columns: Sequence[int]) -> Int64[np.ndarray, "1 2"]:
     """The row of the first value that is no number, and which of the columns it stands in."""
-    for row in range(len(table.edges)):
-        fields = table.rows.fields(row, table.delimiter)
+    for row in range(len(table.rows.numbers)):
+        fields = table.rows.line(row).split(table.delimiter.encode())
         for which, place in enumerate(columns):
             if not _NUMBER.fullmatch(fields[place]):
                 return np.array([[row, which]])
@@ -276,22 +260,35 @@ def _first_that_is_none(table: _Table, columns: Sequence[int]) -> Int64[np.ndarr
 
 
 def _read_texts(table: _Table, column: str, place: int) -> Texts:
-    starts = table.edges[:, place] + 1
-    lengths = table.edges[:, place + 1] - starts
-    width = int(lengths.clip(1, _MAX_TEXT).max())
-    padded = np.frombuffer(table.rows.content + bytes(width), np.uint8)
-    letters = np.lib.stride_tricks.sliding_window_view(padded, width)[starts]
-    letters[np.arange(width) >= lengths[:, None]] = 0
-    fresh = np.concatenate([[True], (letters[1:] != letters[:-1]).any(1)])  # neighbours are mostly alike: sort few
-    found, codes = np.unique(letters[fresh].view(f"S{width}")[:, 0], return_inverse=True)
-    codes = codes[np.cumsum(fresh) - 1]
-    bare = [_bare(text.decode("utf-8", "replace")) for text in found.tolist()]
-    wrong = np.array([not text or '"' in text for text in bare])[codes] | (lengths > _MAX_TEXT)
+    starts, ends = table.edges(place)
+    found: dict[bytes, int] = {}
+    codes = np.empty(len(starts), np.int64)
+    for at in range(0, len(starts), _ROWS):
+        rows = slice(at, at + _ROWS)
+        codes[rows] = _codes(table.rows.content, starts[rows], ends[rows], found)
+        if len(found) > _MAX_TEXTS:
+            raise InputError(f"{table.rows.name} holds over {_MAX_TEXTS} different texts in {column}; divide it")
+    bare = [_bare(text.decode("utf-8", "replace")) for text in found]
+    wrong = np.array([not text or '"' in text for text in bare])[codes] | (ends - starts > _MAX_TEXT)
     if wrong.any():
         expected = f"a text of 1 to {_MAX_TEXT} bytes without quotation marks inside"
         raise table.refusal(int(wrong.argmax()), column, place, expected)
     numbers = {text: number for number, text in enumerate(sorted(set(bare)))}
     return Texts(tuple(numbers), np.array([numbers[text] for text in bare], np.int64)[codes])
+
+
+def _codes(
+    content: bytes, starts: Int64[np.ndarray, " rows"], ends: Int64[np.ndarray, " rows"], found: dict[bytes, int]
+) -> Int64[np.ndarray, " rows"]:
+    """The number of each text, cut to what may be one; new ones are added to those found."""
+    lengths = (ends - starts).clip(0, _MAX_TEXT)
+    width = int(lengths.max(initial=1))
+    letters = np.frombuffer(content, np.uint8).take(starts[:, None] + np.arange(width), mode="clip")
+    letters[np.arange(width) >= lengths[:, None]] = 0
+    fresh = np.concatenate([[True], (letters[1:] != letters[:-1]).any(1)])  # neighbours are mostly alike: sort few
+    texts, codes = np.unique(letters[fresh].view(f"S{width}")[:, 0], return_inverse=True)
+    numbers = np.array([found.setdefault(text, len(found)) for text in texts.tolist()], np.int64)
+    return np.asarray(numbers[codes][np.cumsum(fresh) - 1])
 
 
 def _bare(text: str) -> str:

@@ -59,7 +59,10 @@ def load_ind(folder: str | Path, *, kinds: Sequence[str] = ("bicycle", "pedestri
     recordings = [_read_lists(number, paths, kinds) for number, paths in _find(folder).items()]
     found = {name for recording in recordings for name in recording.classes}
     refuse_kinds(kinds, CLASSES | found)
-    data = joined([_read_tracks(recording, kinds) for recording in recordings])
+    data = joined(
+        [_read_tracks(recording, kinds) for recording in recordings],
+        [shown_path(recording.tracks) for recording in recordings],
+    )
     if not data.num_tracks:
         raise InputError(f"{shown_path(folder)} has no tracks of {', '.join(kinds)}; it has {', '.join(sorted(found))}")
     return data

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from fastslow.data.tracks.base import FARTHEST, LATEST, TrackData
-from fastslow.errors import InputError
+from fastslow.data.tracks.base import FARTHEST, HIGHEST_RATE, LATEST, TrackData
+from fastslow.errors import InputError, shown
 
 #: Repairs, by what is counted.
 UNORDERED, REPEATED, SHORT = "rows out of order", "rows of a moment that was there already", "tracks of one sample"
@@ -49,7 +49,8 @@ def as_tracks(rows: TrackRows) -> TrackData:
     no motion, are left out. Each of these is counted in `TrackData.repairs`.
 
     Raises:
-        InputError: if a number is not finite, or beyond all measure; the message has the file and the line.
+        InputError: if a number is not finite, or beyond all measure, or two tracks have one name; the message has the
+            file and the line.
     """
     values = np.column_stack([rows.times, rows.positions])
     if strange := np.flatnonzero(~(np.abs(values) < [LATEST, FARTHEST, FARTHEST]).all(1)).tolist():
@@ -73,6 +74,7 @@ def as_tracks(rows: TrackRows) -> TrackData:
     counts = np.bincount(track, minlength=len(rows.names))
     repairs[SHORT] = int((counts == 1).sum())
     kept = np.flatnonzero(counts > 1).tolist()
+    _refuse_tracks(rows, kept)
     number = np.full(len(rows.names), -1)
     number[kept] = np.arange(len(kept))
     inside = number[track] >= 0
@@ -82,3 +84,21 @@ def as_tracks(rows: TrackRows) -> TrackData:
         recordings=tuple(rows.recordings[k] for k in kept), rates=tuple(float(rows.rates[k]) for k in kept),
         repairs={what: count for what, count in repairs.items() if count},
     )  # fmt: skip
+
+
+def _refuse_tracks(rows: TrackRows, kept: Sequence[int]) -> None:
+    """Refuses two tracks of one name, and stamps of which no one takes so many a second; those left out aside."""
+    first: dict[str, int] = {}
+    for number in kept:
+        name, rate = rows.names[number], rows.rates[number]
+        if first.setdefault(name, number) != number:
+            here, there = (rows.lines[(rows.track == which).argmax()] for which in (number, first[name]))
+            raise InputError(
+                f"{rows.name}, line {here}: this track and that of line {there} are both named {shown(name)}; give one "
+                "of them, or of their recordings, another name"
+            )
+        if not 0 < rate < HIGHEST_RATE:
+            raise InputError(
+                f"{rows.name}, line {rows.lines[(rows.track == number).argmax()]}: track {shown(name)} has {rate:.3g} "
+                f"samples a second; fewer than {HIGHEST_RATE:g} were expected: give time in seconds"
+            )

@@ -65,7 +65,10 @@ def load_sdd(
     if isinstance(metres_per_pixel, Mapping) and (strange := [name for name in metres_per_pixel if name not in videos]):
         raise InputError(f"got metres_per_pixel of {shown(strange[0])}; there are {shown(list(videos))}")
     scales = {name: _scale(name, listed, Path(folder) / SCALES, metres_per_pixel) for name in videos}
-    data = joined([_read_video(name, videos[name], scales[name], kinds) for name in videos])
+    data = joined(
+        [_read_video(name, path, scales[name], kinds) for name, path in videos.items()],
+        [shown_path(path) for path in videos.values()],
+    )
     if not data.num_tracks:
         raise InputError(f"{shown_path(folder)} has no tracks of {', '.join(kinds)}; choose other kinds")
     return data

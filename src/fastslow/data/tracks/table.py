@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from fastslow.data.checks import refuse_unless_positive
 from fastslow.data.tracks.base import TrackData
-from fastslow.data.tracks.columns import DELIMITERS, Columns, read_columns
+from fastslow.data.tracks.columns import DELIMITERS, Columns, parse_columns
+from fastslow.data.tracks.lines import Lines, read_lines
 from fastslow.data.tracks.rows import TrackRows, as_tracks
-from fastslow.errors import InputError, shown, shown_path
-from fastslow.files import read_bytes
+from fastslow.errors import InputError, shown
 
 #: Names that a column may have, the usual one first; capital letters make no difference.
 NAMES = {
@@ -23,7 +23,7 @@ NAMES = {
 }  # fmt: skip
 #: Kind and recording where the table has no such column.
 UNKNOWN, ONE = "unknown", "table"
-_MAX_BYTES = 2**28
+#: What of the first line is looked at, bytes.
 _HEADER_BYTES = 2**16
 
 
@@ -47,12 +47,13 @@ def load_table(path: str | Path, *, rate: Any = None, metres: Any = 1.0) -> Trac
         InputError: if the file is missing, damaged or has no such columns; the message has the file and the line.
     """
     for name, value in {"metres": metres, "rate": 1.0 if rate is None else rate}.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
-            raise InputError(f"got {name}={shown(value)}; a positive number was expected")
-    found, delimiter = _header(Path(path))
+        refuse_unless_positive(name, value)
+    lines = read_lines(path)
+    found, delimiter = _header(lines)
     numbers = [found[name] for name in ("t", "frame", "x", "y") if name in found]
     texts = [found[name] for name in ("track", "kind", "recording") if name in found]
-    columns = read_columns(path, numbers=numbers, texts=texts, delimiter=delimiter, max_bytes=_MAX_BYTES)
+    columns = parse_columns(lines, numbers=numbers, texts=texts, delimiter=delimiter)
+    del lines  # most of what memory holds so far
     times = _times(columns, found, None if rate is None else float(rate))
     recording, recordings = _codes(columns, found, "recording", ONE)
     kind, kinds = _codes(columns, found, "kind", UNKNOWN)
@@ -61,7 +62,8 @@ def load_table(path: str | Path, *, rate: Any = None, metres: Any = 1.0) -> Trac
     _refuse_mixed(columns, found, number, kind)
     first = np.unique(number, return_index=True)[1]
     rates = _rates(number, times, len(both))
-    places = np.column_stack([columns.numbers[found["x"]], columns.numbers[found["y"]]]) * metres
+    with np.errstate(over="ignore"):  # what is beyond all measure is refused below, with its line
+        places = np.column_stack([columns.numbers[found["x"]], columns.numbers[found["y"]]]) * float(metres)
     rows = TrackRows(
         columns.name, number.astype(np.int64), times, places, columns.lines,
         [f"{recordings[key // len(ids)]}/{ids[key % len(ids)]}" for key in both.tolist()],
@@ -73,10 +75,9 @@ def load_table(path: str | Path, *, rate: Any = None, metres: Any = 1.0) -> Trac
     return tracks
 
 
-def _header(path: Path) -> tuple[dict[str, str], str]:
+def _header(lines: Lines) -> tuple[dict[str, str], str]:
     """The file's own name of each column that it has, and what columns are parted by."""
-    line = read_bytes(path, _MAX_BYTES)[:_HEADER_BYTES].decode("utf-8-sig", "replace").lstrip("\r\n")
-    line = re.split("[\r\n]", line)[0]
+    line = lines.line(0)[:_HEADER_BYTES].decode("utf-8", "replace")
     choices = {delimiter: [part.strip().strip('"') for part in line.split(delimiter)] for delimiter in DELIMITERS}
     delimiter, names = max(choices.items(), key=lambda choice: len(_known(choice[1])))
     found = _known(names)
@@ -84,7 +85,7 @@ def _header(path: Path) -> tuple[dict[str, str], str]:
     missing += [] if {"t", "frame"} & set(found) else ["t or frame"]
     if missing:
         raise InputError(
-            f"{shown_path(path)} begins with {shown(line)}; a first line was expected that names the columns track, t "
+            f"{lines.name} begins with {shown(line)}; a first line was expected that names the columns track, t "
             f"or frame, x and y, but there is no {', no '.join(missing)}"
         )
     return found, delimiter
@@ -108,7 +109,8 @@ def _times(columns: Columns, found: dict[str, str], rate: float | None) -> Float
         raise InputError(
             f"{columns.name} counts time in frames; give rate, frames a second (on the command line --rate)"
         )
-    return columns.numbers[found["frame"]] / rate
+    with np.errstate(over="ignore"):
+        return columns.numbers[found["frame"]] / rate
 
 
 def _codes(
@@ -135,8 +137,9 @@ def _rates(number: np.ndarray, times: np.ndarray, count: int) -> list[float]:
     by_owner = np.lexsort((steps[inside], owner))
     sorted_steps, owners = steps[inside][by_owner], owner[by_owner]
     starts = np.searchsorted(owners, np.arange(count + 1))
-    middle = [(a + b) // 2 for a, b in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)]
-    return [
-        float(1 / sorted_steps[at]) if a < b else 1.0
-        for at, a, b in zip(middle, starts[:-1].tolist(), starts[1:].tolist(), strict=True)
-    ]
+    first, end = starts[:-1], starts[1:]
+    rates = np.ones(count)
+    with np.errstate(over="ignore"):
+        rates[first < end] = 1 / sorted_steps[((first + end) // 2)[first < end]]
+    rates_list: list[float] = rates.tolist()
+    return rates_list

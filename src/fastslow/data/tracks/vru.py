@@ -15,6 +15,8 @@ import numpy as np
 
 from fastslow.data.fetch.locate import find_path
 from fastslow.data.tracks.base import TrackData, joined
+from fastslow.data.tracks.columns import parse_columns
+from fastslow.data.tracks.lines import lines_of
 from fastslow.data.tracks.rows import TrackRows, as_tracks
 from fastslow.errors import InputError, shown, shown_path, shown_reason
 
@@ -24,17 +26,17 @@ _ARCHIVES = (("cyclists.tar.gz", "cyclist", 12.5), ("pedestrians.tar.gz", "pedes
 RECORDING = "vru"
 #: Repair: what is counted.
 REBUILT = "tracks whose stamps were all alike, and are now made of the frame rate"
-_HEADER = ",timestamp,x,y"
-#: Of one archive, unpacked; the larger one has 10 million.
-_MAX_BYTES = 2**27
+_HEADER = b",timestamp,x,y"
+#: Of one archive, unpacked; the larger one has 10 million bytes and 1068 files.
+_MAX_BYTES, _MAX_FILES = 2**25, 2**12
 _CURE = "fetch the archive again"
 
 
 class _File(NamedTuple):
-    """One track's file: its name in the archive, and its text."""
+    """One track's file: its name in the archive, and what it holds."""
 
     name: str
-    text: str
+    content: bytes
 
 
 def load_vru(data_dir: str | Path | None = None) -> TrackData:
@@ -53,29 +55,18 @@ def load_vru(data_dir: str | Path | None = None) -> TrackData:
     Raises:
         InputError: if an archive is missing or damaged, or a file in it is no such table; the message names it.
     """
-    return joined([_load(find_path("vru", (name,), data_dir), kind, rate) for name, kind, rate in _ARCHIVES])
+    paths = [find_path("vru", (name,), data_dir) for name, _, _ in _ARCHIVES]
+    parts = [_load(path, kind, rate) for path, (_, kind, rate) in zip(paths, _ARCHIVES, strict=True)]
+    return joined(parts, [shown_path(path) for path in paths])
 
 
 def _load(archive: Path, kind: str, rate: float) -> TrackData:
     files = sorted(_files(archive))
-    tables = [_table(file, archive) for file in files]
-    lengths = [len(table) for table in tables]
-    rebuilt = 0
-    for table in tables:
-        if len(table) > 1 and (table[:, 1] == table[0, 1]).all():
-            table[:, 1] = np.arange(len(table)) / rate
-            rebuilt += 1
-    rows = np.concatenate([np.empty((0, 4)), *tables])
-    names = [file.name.removesuffix(".csv") for file in files]
-    number = np.repeat(np.arange(len(files)), lengths)
-    lines = np.concatenate([np.empty(0, np.int64), *(np.arange(length) + 2 for length in lengths)])
-    recordings, rates = [RECORDING] * len(names), [rate] * len(names)
-    made = TrackRows(
-        shown_path(archive), number, rows[:, 1], rows[:, 2:], lines, names, [kind] * len(names), recordings, rates
+    tracks = joined(
+        [_track(file, f"{shown_path(archive)}: {shown(file.name)}", kind, rate) for file in files],
+        [f"{shown_path(archive)}: {shown(file.name)}" for file in files],
     )
-    tracks = as_tracks(made)
-    repairs = {**tracks.repairs, **({REBUILT: rebuilt} if rebuilt else {})}
-    return dataclasses.replace(tracks, repairs=repairs, one_clock=False)
+    return dataclasses.replace(tracks, one_clock=False)
 
 
 def _files(archive: Path) -> Iterator[_File]:
@@ -86,26 +77,37 @@ def _files(archive: Path) -> Iterator[_File]:
         if len(unpacked) > _MAX_BYTES:
             raise InputError(f"{shown_path(archive)} unpacks to more than {_MAX_BYTES} bytes; {_CURE}")
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
-            for member in tar:
+            for number, member in enumerate(tar):
+                if number == _MAX_FILES:
+                    raise InputError(f"{shown_path(archive)} holds more than {_MAX_FILES} files; {_CURE}")
                 if member.issparse():
                     raise InputError(f"{shown_path(archive)} holds {shown(member.name)}, a file with holes; {_CURE}")
                 content = tar.extractfile(member) if member.isfile() and member.name.endswith(".csv") else None
                 if content is not None:
-                    yield _File(member.name.removeprefix("./"), content.read().decode("utf-8"))
-    except (OSError, EOFError, zlib.error, tarfile.TarError, UnicodeDecodeError) as error:
+                    yield _File(member.name.removeprefix("./"), content.read())
+            rest = unpacked[tar.offset :]  # of zeros, unless it ended at something that is no header
+            if not rest or rest.strip(b"\0"):
+                raise InputError(f"{shown_path(archive)} has no end, or something that is no file; {_CURE}")
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise InputError(f"{shown_path(archive)} cannot be unpacked ({shown_reason(error)}); {_CURE}") from error
 
 
-def _table(file: _File, archive: Path) -> np.ndarray:
-    """Columns index, stamp, x and y."""
-    where = f"{shown_path(archive)}: {shown(file.name)}"
-    lines = file.text.splitlines()
-    if not lines:
-        return np.empty((0, 4))
-    if lines[0] != _HEADER:
-        raise InputError(f"{where} begins with {shown(lines[0])}; {_HEADER!r} was expected; {_CURE}")
-    try:
-        rows = [[float(value) for value in line.split(",")] for line in lines[1:]]
-        return np.array([[index, stamp, x, y] for index, stamp, x, y in rows]).reshape(-1, 4)
-    except ValueError as error:
-        raise InputError(f"{where} has a line that is not four numbers ({shown_reason(error)}); {_CURE}") from error
+def _track(file: _File, name: str, kind: str, rate: float) -> TrackData:
+    """The one track of a file, if it has two samples."""
+    lines = lines_of(name, file.content) if file.content else None
+    if lines is None or ((header := lines.line(0)) == _HEADER and len(lines.numbers) == 1):
+        return joined([])
+    if header != _HEADER:
+        raise InputError(f"{name} begins with {shown(header.decode())}; {_HEADER.decode()!r} was expected; {_CURE}")
+    table = parse_columns(lines, numbers=("timestamp", "x", "y", ""))
+    times, x, y = (table.numbers[column] for column in ("timestamp", "x", "y"))
+    rebuilt = len(times) > 1 and bool((times == times[0]).all())
+    if rebuilt:
+        times = np.arange(len(times)) / rate
+    tracks = as_tracks(
+        TrackRows(
+            name, np.zeros(len(times), np.int64), times, np.column_stack([x, y]), table.lines,
+            [file.name.removesuffix(".csv")], [kind], [RECORDING], [rate],
+        )
+    )  # fmt: skip
+    return dataclasses.replace(tracks, repairs={**tracks.repairs, REBUILT: 1}) if rebuilt else tracks
