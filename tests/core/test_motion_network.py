@@ -62,6 +62,7 @@ def test_it_is_what_its_arrays_say():
     "change",
     [lambda a: a.pop("bias_1"), lambda a: a.update(weight_1=a["weight_1"][:-1]), lambda a: a.update(extra=a["bias_0"]),
      lambda a: a.update(bias_1=a["bias_1"][:-1], weight_1=a["weight_1"][:, :-1]), lambda a: a.clear(),
+     lambda a: a.update(bias_0=np.full_like(a["bias_0"], np.nan)), lambda a: a.update(bias_0=a["bias_0"] + 1e4),
      lambda a: a.update(bias_0=a["bias_0"].astype(np.float32)), lambda a: a.update(bias_0=a["bias_0"][None])],
 )  # fmt: skip
 def test_arrays_of_no_network_are_refused(change):

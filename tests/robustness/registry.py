@@ -15,6 +15,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "image cache": model_readers.cache_reader,
     "stream learner": stream_readers.stream_reader,
     "forecaster": stream_readers.forecaster_reader,
+    "forecaster, network": stream_readers.network_reader,
     "statistics": stream_readers.statistics_reader,
     "result": text_readers.result_reader,
     "metrics": text_readers.metrics_reader,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 
 from fastslow.core.gaussian import class_statistics
+from fastslow.core.motion_frames import AlignedFrame
+from fastslow.core.motion_network import Layer, MotionNetwork
 from fastslow.estimators.forecaster import FastSlowForecaster, Forecast
 from fastslow.estimators.statistics import load_statistics, save_statistics
 from fastslow.estimators.stream import FastSlowClassifier
@@ -67,10 +70,18 @@ def stream_reader(folder: Path) -> Reader:
     return Reader("stream learner", write, read, judge, (path.name,), path, hostile)
 
 
-def forecaster_reader(folder: Path) -> Reader:
+def network_reader(folder: Path) -> Reader:
+    """As `forecaster_reader`, of one that has a network."""
+    random = np.random.default_rng(0)
+    sizes = [2 * AlignedFrame(10.0).num_shown(15), 4, 10]
+    layers = [Layer(random.normal(size=pair) / 10, random.normal(size=pair[1]) / 10) for pair in pairwise(sizes)]
+    return forecaster_reader(folder, MotionNetwork(layers, rate=10.0, samples=15))
+
+
+def forecaster_reader(folder: Path, network: MotionNetwork | None = None) -> Reader:
     """A saved forecaster, what it forecasts, and that it learns on."""
     path, (tracks, others) = folder / "forecaster.safetensors", (turning(6), turning(2, seed=1, length=40))
-    FastSlowForecaster(rate=10, horizon=0.5, max_slots=8).fit(tracks).save(path)
+    FastSlowForecaster(rate=10, horizon=0.5, max_slots=8, network=network).fit(tracks).save(path)
     content, (tensors, header) = path.read_bytes(), load_tensors(path)
     odd = tuple(value for value in ODD if value == value)
 

@@ -16,6 +16,9 @@ from fastslow.core.motion import samples_needed
 from fastslow.core.motion_frames import AlignedFrame
 from fastslow.errors import InputError
 
+#: Layers that are read of a file, and how large a weight of one is that training has not run away with.
+_MOST_LAYERS, _LARGEST = 4, 1e3
+
 
 class Layer(NamedTuple):
     """A dense layer.
@@ -84,6 +87,11 @@ class MotionNetwork:
         )
         if not whole:
             raise InputError(f"got arrays {sorted(arrays)}; weight_0, bias_0 and so on were expected, of 64 bits")
+        if len(names) > 2 * _MOST_LAYERS or not all((np.abs(array) <= _LARGEST).all() for array in arrays.values()):
+            raise InputError(
+                f"got {len(names) // 2} layers, or weights beyond {_LARGEST:g}; at most {_MOST_LAYERS} layers of "
+                "finite weights were expected: train the network again"
+            )
         layers = [Layer(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(len(arrays) // 2)]
         return cls(layers, rate=rate, samples=samples)
 

@@ -87,11 +87,7 @@ def _network(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> MotionNet
     samples = header["samples"]
     if samples is None and not its:
         return None
-    if (
-        type(samples) is not int
-        or not 0 < samples < _MOST_SAMPLES
-        or not all(np.isfinite(one).all() for one in its.values())
-    ):
+    if type(samples) is not int or not 0 < samples < _MOST_SAMPLES:
         raise InputError("its network is none that a forecaster has")
     return MotionNetwork.of_arrays(its, rate=header["parameters"]["rate"], samples=samples)
 
