@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 import fastslow.estimators.stream
 from fastslow import FastSlowClassifier
@@ -567,3 +568,15 @@ def test_directions_that_are_given_do_not_change_with_the_stream():
     learner.partial_fit(vectors, labels)
     known = learner.memory_.knowledge.axes.axes
     assert torch.allclose(known / known.norm(), before / before.norm(), atol=1e-6)
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
+def test_probabilities_of_vectors_are_about_as_often_right_as_they_say(load):
+    vectors, labels = load(return_X_y=True)
+    vectors = ((vectors - vectors.mean(0)) / vectors.std(0)).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(vectors))
+    shown, asked = np.array_split(order, 2)
+    learner = FastSlowClassifier(None).fit(vectors[shown], labels[shown])
+    shares = learner.predict_proba(vectors[asked])
+    assert -np.log(shares[np.arange(len(asked)), labels[asked]]).mean() < 0.13
+    assert abs(shares.max(1).mean() - (shares.argmax(1) == labels[asked]).mean()) < 0.05

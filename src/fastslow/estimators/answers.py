@@ -17,8 +17,9 @@ from fastslow.estimators.features import Features, features_of
 from fastslow.estimators.stream_memory import StreamMemory
 
 #: Distance, in units of a class's spread, from which on an example is of none of the classes; and what likelihoods are
-#: divided by. Both were chosen on validation classes of `omniglot-5w1s-fast`.
-NOVELTY, TEMPERATURE = 1.07, 6.0
+#: divided by. Both were chosen on validation classes of `omniglot-5w1s-fast`. Where features are of no model whose
+#: statistics are known, likelihoods are divided by less: best by log loss for the data that ship with scikit-learn.
+NOVELTY, TEMPERATURE, PLAIN_TEMPERATURE = 1.07, 6.0, 1.25
 _LARGEST = 1e300
 
 
@@ -55,12 +56,12 @@ class Answers:
 
         Of two classes, shape (examples,): that of the second over that of the first.
         """
-        scores = (self._look(X).likelihood / TEMPERATURE).numpy()[:, in_order(self._labels())]
+        scores = (self._look(X).likelihood / self._temperature()).numpy()[:, in_order(self._labels())]
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Probabilities of the classes, columns as in `classes_`: of those known, none of them being no answer."""
-        return (self._look(X).likelihood.double() / TEMPERATURE).softmax(1).numpy()[:, in_order(self._labels())]
+        return (self._look(X).likelihood.double() / self._temperature()).softmax(1).numpy()[:, in_order(self._labels())]
 
     def predict(self, X: Any, unknown: Hashable | None = None) -> np.ndarray:  # noqa: ANN401
         """The likeliest label of each example.
@@ -84,7 +85,7 @@ class Answers:
         """
         names, kept = self._labels(), self.memory_.examples
         refuse_unless_whole("top", top, 1)
-        weights = (self.memory_.weigh(self._made(X)) / TEMPERATURE).softmax(1) * self.memory_.knowledge.shares()
+        weights = (self.memory_.weigh(self._made(X)) / self._temperature()).softmax(1) * self.memory_.knowledge.shares()
         weights = weights / weights.sum(1, keepdim=True)
         found = weights.topk(min(top, len(kept)), dim=1)
         return [
@@ -112,6 +113,9 @@ class Answers:
             return answers
         new = ~(self._novelty(look) <= 1)
         return [unknown if far else answer for far, answer in zip(new.tolist(), answers, strict=True)]
+
+    def _temperature(self) -> float:
+        return PLAIN_TEMPERATURE if self._known().prior is None else TEMPERATURE
 
     def _novelty(self, look: ClassDistances) -> np.ndarray:
         far: np.ndarray = (look.far.amin(1).sqrt() / checked_threshold(self.novelty_threshold)).numpy()
