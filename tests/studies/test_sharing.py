@@ -103,7 +103,7 @@ def test_each_network_is_moved_by_its_own_examples_only(name):
     before, theirs = copied(first), copied(second)
     branches.update(batch(2))
     assert not moved(first, before)
-    assert bool(moved(second, theirs)) == (row.start != "first")
+    assert bool(moved(second, theirs)) == bool(row.steps or row.forward)
     for part in ("encoder", "decoder"):
         assert (getattr(first, part) is getattr(second, part)) == (part in row.parts)
 
@@ -158,6 +158,20 @@ def test_a_copy_is_made_once_at_the_first_update():
         branches.learn(batch(seed))
     branches.update(batch(2))
     assert float((weights(branches.second) - mine).abs().max()) < 2 * ROWS["copied"].rate
+
+
+def test_a_memory_of_errors_answers_with_what_was_wrong_beside_a_network_that_stays_as_it_is():
+    branches = Branches(ROWS["errors"], outputs=OUTPUTS, seed=0)
+    taught, plain = batch(), Branches(ROWS["backprop"], outputs=OUTPUTS, seed=0)
+    assert torch.equal(branches.answers(taught.inputs, second=True), plain.answers(taught.inputs, second=True))
+    before = branches.answers(taught.inputs, second=True)
+    branches.update(taught)
+    after = branches.answers(taught.inputs, second=True)
+    wrong = [(answers - taught.targets).square().mean() for answers in (before, after)]
+    assert float(wrong[1]) < 0.2 * float(wrong[0])
+    far = taught.inputs + 100
+    assert torch.equal(branches.answers(far, second=True), plain.answers(far, second=True))
+    assert torch.equal(branches.answers(far, second=False), plain.answers(far, second=False))
 
 
 def test_a_ratio_is_of_sums_over_tracks_whose_windows_count_as_one():

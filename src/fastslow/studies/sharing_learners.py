@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.literal_memory import MemoryNetwork
 from fastslow.core.predictors import GradientPredictor, Predictors
 from fastslow.core.track_networks import AXES, HIDDEN, track_network
@@ -25,6 +27,8 @@ BATCH, _WINDOW = 10, 2
 _PRINTED, RATE, TUNED = 1e-5, 3e-3, 3e-2
 #: Steps on the examples of one update, where it is not one.
 _MANY = 40
+#: Slots of a memory of errors; what counts as one in its keys, m/s; and samples over which a change is taken.
+_SLOTS, _WIDTH, _BACK = 512, 0.25, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Row:
         rate: of the second network's Adam.
         start: "fresh"; "copied": from the first network, at the first update; "first": there is no second, and the
             first is asked in its place.
+        errors: a memory of errors beside the second network, see `_Errors`.
         literal: networks, coordinates and rates as printed.
     """
 
@@ -49,6 +54,7 @@ class Row:
     forward: int = 0
     rate: float = RATE
     start: Literal["fresh", "copied", "first"] = "fresh"
+    errors: bool = False
     literal: bool = False
 
     @property
@@ -75,6 +81,8 @@ ROWS: dict[str, Row] = {
     "shared-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY),
     "copied": Row(start="copied"),
     "first": Row(steps=0, start="first"),
+    "errors": Row(steps=0, errors=True),
+    "first-errors": Row(steps=0, start="first", errors=True),
 }
 #: What others are compared with: one step an update by backpropagation, as quick as the first stream can tell.
 REFERENCE = "backprop-tuned"
@@ -107,6 +115,7 @@ class Branches:
         own = [_adam(networks[0], rate), _adam(networks[1], row.rate, without=networks[0])]
         self.first, self.second = (_learner(*its, row) for its in zip(networks, predictors, own, fit, strict=True))
         self.alone = _adam(networks[1].memory.output_controller, row.rate)
+        self.errors = _Errors(outputs) if row.errors else None
 
     def learn(self, batch: Examples) -> None:
         """An iteration of the first network."""
@@ -122,14 +131,44 @@ class Branches:
         assert isinstance(predictor, GradientPredictor)
         for _ in range(self.row.forward):
             forward_only_step(self.second.network, predictor, *_windows(batch), self.alone)
+        if self.errors is not None:
+            self.errors.write(batch.inputs, batch.targets - self._second(batch.inputs))
         self.updates += 1
 
-    @torch.no_grad()
     def answers(self, inputs: Float[Tensor, "rows shown 2"], *, second: bool) -> Float[Tensor, "rows outputs"]:
         """Of either network, each row as if alone; changes nothing."""
-        network = self.second.network if second and self.row.start != "first" else self.first.network
-        answers: Tensor = network(inputs, network.initial_state(len(inputs)))[0]
-        return answers
+        if not second:
+            return _answers(self.first.network, inputs)
+        wrong = 0.0 if self.errors is None else self.errors.read(inputs)
+        return self._second(inputs) + wrong
+
+    def _second(self, inputs: Tensor) -> Tensor:
+        return _answers((self.first if self.row.start == "first" else self.second).network, inputs)
+
+
+class _Errors:
+    """What a network got wrong, by the velocity that was shown last and how it had changed, in units of `_WIDTH`."""
+
+    def __init__(self, outputs: int) -> None:
+        self.memory = ErrorMemory(_SLOTS, 2 * AXES, outputs // AXES)
+
+    def write(self, inputs: Tensor, errors: Tensor) -> None:
+        self.memory.write(self._keys(inputs), errors.double().view(len(errors), -1, AXES).numpy())
+
+    def read(self, inputs: Tensor) -> Tensor:
+        """Errors to expect, shape (rows, outputs)."""
+        return torch.from_numpy(self.memory.read(self._keys(inputs)).error).flatten(1).to(inputs)
+
+    def _keys(self, inputs: Tensor) -> np.ndarray:
+        last = inputs[:, -1]
+        keys: np.ndarray = (torch.cat([last, last - inputs[:, -1 - _BACK]], 1) / _WIDTH).double().numpy()
+        return keys
+
+
+@torch.no_grad()
+def _answers(network: MemoryNetwork, inputs: Tensor) -> Tensor:
+    answers: Tensor = network(inputs, network.initial_state(len(inputs)))[0]
+    return answers
 
 
 def _network(outputs: int, *, literal: bool) -> MemoryNetwork:
