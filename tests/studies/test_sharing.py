@@ -211,6 +211,7 @@ def test_a_cell_is_measured_on_made_up_junctions_and_shown(tmp_path, few):
         assert result.cell == cell
         assert set(result.numbers) == {number(who, k) for who in ("first", "second") for k in range(4)}
         assert f"--methods {cell.method} --seeds 1" in result.provenance.command
+    assert not STUDY.page(results[:1]).figures
     assert [r.numbers for r in results] == [STUDY.run(cell, tmp_path / "again").numbers for cell in cells]
     assert results[1].cell.method == "shared-decoder"
     ours = results[1]

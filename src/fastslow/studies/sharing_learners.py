@@ -64,7 +64,8 @@ class Row:
 
 
 _BOTH: tuple[Literal["encoder", "decoder"], ...] = ("encoder", "decoder")
-#: Rows by name; `shared-decoder` is ours, and the three before it are what it does without one part of it.
+#: Rows by name. `shared-decoder` is ours; the rows from `backprop-40` to it lack one part of it each, and in
+#: `copied-decoder` the second network begins as the first.
 ROWS: dict[str, Row] = {
     "separate-literal": Row("own", literal=True, rate=_PRINTED),
     "shared-literal": Row("shared", literal=True, rate=_PRINTED),
@@ -80,6 +81,8 @@ ROWS: dict[str, Row] = {
     "shared-decoder-random": Row("random", parts=_BOTH, steps=0, forward=_MANY),
     "shared-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY),
     "copied": Row(start="copied"),
+    "copied-40": Row(start="copied", steps=_MANY),
+    "copied-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY, start="copied"),
     "first": Row(steps=0, start="first"),
     "errors": Row(steps=0, errors=True),
     "first-errors": Row(steps=0, start="first", errors=True),

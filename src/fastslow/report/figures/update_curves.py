@@ -9,7 +9,7 @@ from pathlib import Path
 from fastslow.errors import InputError
 from fastslow.report.figures.base import BLUE, GREEN, GREY, ORANGE, RED, Frame, canvas, label, save
 
-_STYLES = [(colour, line) for line in ("-", "--", ":") for colour in (RED, BLUE, GREEN, ORANGE, GREY)]
+_STYLES = [(colour, line) for line in ("-", "--", ":", "-.") for colour in (RED, BLUE, GREEN, ORANGE, GREY)]
 
 
 @dataclasses.dataclass(frozen=True)
