@@ -53,7 +53,7 @@ def test_only_the_output_controller_moves_and_nothing_is_backpropagated():
     steps = torch.optim.SGD(network.memory.output_controller.parameters(), lr=0.1)
     errors = []
     for _ in range(30):
-        errors.append(float(F.mse_loss(network(inputs[0], network.initial_state(ROWS))[0], targets[0])))
+        errors.append(float(F.mse_loss(network(inputs[0], network.initial_state(ROWS))[0], targets[0]).detach()))
         forward_only_step(network, predictor, inputs, targets, steps)
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
