@@ -226,7 +226,7 @@ def test_cells_of_another_study_are_refused(tmp_path):
 def test_the_page_says_how_soon_a_row_is_where_backpropagation_ends(tmp_path):
     chosen = ("backprop-tuned", "shared-decoder", "first")
     cells = [cell for cell in STUDY.cells("quick") if cell.method in chosen]
-    curves = {"backprop-tuned": [9, 8, 7, 5], "shared-decoder": [9, 4, 3, 2], "first": [9, 9, 9, 9]}
+    curves = {"backprop-tuned": [9, 8, 7, 5], "shared-decoder": [4, 6, 3, 2], "first": [9, 9, 9, 9]}
     results = [
         Result(cell, {
             number(who, k): Interval(float(error), 0.1, 9, "of CV")
@@ -238,10 +238,10 @@ def test_the_page_says_how_soon_a_row_is_where_backpropagation_ends(tmp_path):
     (table,), (figure,) = page.tables, page.figures
     last = {row[0]: list(row[1:2]) + list(row[-2:]) for row in table.rows}
     assert last == {
-        "backprop-tuned": ["1 + 0", "1.00", "3 of 3"], "shared-decoder": ["0 + 40", "0.40", "1 of 3"],
+        "backprop-tuned": ["1 + 0", "1.00", "3 of 3"], "shared-decoder": ["0 + 40", "0.40", "2 of 3"],
         "first": ["0 + 0", "1.80", "-"],
     }  # fmt: skip
-    assert figure.frame()["shared-decoder"] == [9, 4, 3, 2]
+    assert figure.frame()["shared-decoder"] == [4, 6, 3, 2]
     assert figure.frame()["iterations"] == [0, 100, 200, 300]
     assert STUDY.page(results[1:]).tables[0].rows[0][-1] == "-"
     figure.plot(tmp_path / "a.png")

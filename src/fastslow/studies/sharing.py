@@ -178,9 +178,10 @@ def _share(error: float | None, goal: float | None) -> str:
 
 
 def _needed(errors: Sequence[float | None], goal: float | None) -> str:
-    """The first update after which the mean error is no more than where the reference ends."""
-    reached = [k for k, error in enumerate(errors) if error is not None and goal is not None and error <= goal]
-    return f"{reached[0]} of {len(errors) - 1}" if reached else "-"
+    """The first update from which on the mean error is no more than where the reference ends."""
+    above = [k for k, error in enumerate(errors) if error is None or goal is None or error > goal]
+    needed = above[-1] + 1 if above else 0
+    return f"{needed} of {len(errors) - 1}" if needed < len(errors) else "-"
 
 
 STUDY = SharingStudy()

@@ -37,15 +37,15 @@ class UpdateCurves:
         return {"iterations": list(self.iterations), **{name: list(curve) for name, curve in self.curves.items()}}
 
     def plot(self, path: Path) -> None:
-        """Writes the picture as a PNG file; an error stays what it is until the next update."""
+        """Writes the picture as a PNG file."""
         figure = canvas(9.0, 5.5)
         axes = figure.subplots()
         for index, (name, curve) in enumerate(self.curves.items()):
             colour, line = _STYLES[index % len(_STYLES)]
             errors = [float("nan") if error is None else error for error in curve]
             axes.plot(
-                self.iterations, errors, line, color=colour, label=label(name), drawstyle="steps-post", marker="o",
-                markersize=3, markevery=slice(1, None),
+                self.iterations, errors, line, color=colour, label=label(name), linewidth=1.2, marker="o", markersize=3,
+                markevery=slice(1, None),
             )  # fmt: skip
         axes.axhline(1.0, color="black", linestyle=":", linewidth=0.8, label=label(self.unit))
         axes.set(yscale="log", xlabel="iterations of the first network; dots are updates of the second")
