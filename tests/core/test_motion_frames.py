@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from fastslow.core.motion import motion_of
-from fastslow.core.motion_frames import NOISE, SLOWEST, SPACING, AlignedFrame, SiteFrame, varied
+from fastslow.core.motion_frames import (
+    NOISE,
+    SLOWEST,
+    SPACING,
+    AlignedFrame,
+    DisplacementFrame,
+    SiteFrame,
+    varied,
+)
 
 RATE = 25.0
 
@@ -21,10 +29,11 @@ def turned_and_moved(places, angle=1.1, by=(3.0, -7.0)):
     return places @ turn.T + np.array(by)
 
 
-@pytest.mark.parametrize("kind", ["aligned", "site"])
+@pytest.mark.parametrize("kind", ["aligned", "displacement", "site"])
 def test_positions_undo_targets(kind):
     seen, future = movements()
-    frame = AlignedFrame(RATE) if kind == "aligned" else SiteFrame(seen.reshape(-1, 2))
+    made = {"aligned": lambda: AlignedFrame(RATE), "displacement": lambda: DisplacementFrame(RATE)}
+    frame = made.get(kind, lambda: SiteFrame(seen.reshape(-1, 2)))()
     np.testing.assert_allclose(frame.positions(seen, frame.targets(seen, future)), future, atol=1e-9)
 
 
@@ -34,6 +43,15 @@ def test_aligned_does_not_know_place_or_direction():
     there = turned_and_moved(seen), turned_and_moved(future)
     np.testing.assert_allclose(frame.inputs(there[0]), frame.inputs(seen), atol=1e-9)
     np.testing.assert_allclose(frame.targets(*there), frame.targets(seen, future), atol=1e-9)
+
+
+def test_a_displacement_is_what_constant_velocity_says_and_what_that_gets_wrong():
+    seen, future = movements()
+    frames = AlignedFrame(RATE), DisplacementFrame(RATE)
+    np.testing.assert_array_equal(*(frame.inputs(seen) for frame in frames))
+    wrong, way = (frame.targets(seen, future) for frame in frames)
+    plain = motion_of(seen, RATE).forecast(future.shape[1], rate=RATE, damping=0.0)
+    np.testing.assert_allclose(way - wrong, frames[1].targets(seen, plain), atol=1e-9)
 
 
 def test_aligned_shows_velocities_up_to_now_and_asks_for_what_constant_velocity_gets_wrong():

@@ -1,12 +1,13 @@
 """How movements are shown to a network, and how its answers become positions.
 
-Aligned: from where a road user is, along its heading, and what is asked for is the difference from constant velocity.
+Aligned: from where a road user is, along its heading, and what is asked for is the difference from constant velocity,
+or the displacement itself.
 As in the paper's Sec. 4.2: places of the site, scaled to [-0.5, 0.5]; a network is then asked where the site is, too.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,6 +21,7 @@ SPACING = 0.16
 SLOWEST, NOISE = 0.15, 0.02
 
 
+@runtime_checkable
 class Frame(Protocol):
     """A way to show movements."""
 
@@ -73,6 +75,29 @@ class AlignedFrame:
         return places
 
 
+class DisplacementFrame(AlignedFrame):
+    """As `AlignedFrame` shows them, but what is asked for is all of the way, not what constant velocity gets wrong.
+
+    A network that says nothing then says "stays there", and has constant velocity still to learn.
+
+    Args:
+        rate: of samples, Hz.
+    """
+
+    def targets(
+        self, seen: Float64[np.ndarray, "rows samples 2"], future: Float64[np.ndarray, "rows steps 2"]
+    ) -> Float64[np.ndarray, "rows steps 2"]:
+        """Where the road user then is, from the last position, along the heading there, metres."""
+        return motion_of(seen, self.rate).turned(future - seen[:, -1:])
+
+    def positions(
+        self, seen: Float64[np.ndarray, "rows samples 2"], answers: Float64[np.ndarray, "rows steps 2"]
+    ) -> Float64[np.ndarray, "rows steps 2"]:
+        """See `Frame`."""
+        places: np.ndarray = seen[:, -1:] + motion_of(seen, self.rate).turned_back(answers)
+        return places
+
+
 class SiteFrame:
     """Places of a site, scaled to [-0.5, 0.5] (Sec. 4.2).
 
@@ -87,6 +112,12 @@ class SiteFrame:
         self._low, self._span = positions.min(0), np.ptp(positions, axis=0)
         if not (self._span > 0).all():
             raise InputError("got tracks that do not spread along x and along y; places cannot be scaled by them")
+
+    @property
+    def metres(self) -> Float64[np.ndarray, " 2"]:
+        """Metres that 1 stands for, along each axis."""
+        span: np.ndarray = self._span
+        return span
 
     def inputs(self, seen: Float64[np.ndarray, "rows samples 2"]) -> Float64[np.ndarray, "rows samples 2"]:
         """See `Frame`."""

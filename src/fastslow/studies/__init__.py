@@ -16,6 +16,7 @@ STUDIES: dict[str, str] = {
     "open-set": "fastslow.studies.open_set:STUDY",
     "rare-classes": "fastslow.studies.rare_classes:STUDY",
     "predictors": "fastslow.studies.predictors:STUDY",
+    "sharing": "fastslow.studies.sharing:STUDY",
     "streams": "fastslow.studies.streams:STUDY",
     "table1": "fastslow.studies.table1:STUDY",
     "trajectories": "fastslow.studies.trajectories:STUDY",

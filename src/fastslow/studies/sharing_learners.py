@@ -1,0 +1,210 @@
+"""Two networks, and what the second is given of the first: rows of the study of sharing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastslow.core.error_memory import ErrorMemory
+from fastslow.core.literal_memory import MemoryNetwork
+from fastslow.core.predictors import GradientPredictor, Predictors
+from fastslow.core.track_networks import AXES, HIDDEN, track_network
+from fastslow.methods.config import CONTROLLERS
+from fastslow.methods.controls import random_
+from fastslow.studies.sharing_data import Examples
+from fastslow.training.online import OnlineLearner, forward_only_step
+
+#: Rows of a batch, and steps of its window: as many streams side by side as it takes.
+BATCH, _WINDOW = 10, 2
+#: Of Adam: as printed; of what the first network does best with over 1000 iterations; and of what it does best with
+#: over the first 10 (of 0.003, 0.01, 0.03 and 0.1, on validation tracks of the first stream, junction and vru).
+_PRINTED, RATE, TUNED = 1e-5, 3e-3, 3e-2
+#: Steps on the examples of one update, where it is not one.
+_MANY = 40
+#: Slots of a memory of errors; what counts as one in its keys, m/s; and samples over which a change is taken.
+_SLOTS, _WIDTH, _BACK = 512, 0.25, 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """How the second network learns.
+
+    Attributes:
+        predictors: of gradients: its "own", "shared" with the first network, or "random" and never fitted; None for
+            plain backpropagation.
+        parts: of the first network that the second has as its own: one object, which the first goes on teaching.
+        steps: slow steps of an update, with Eq. 10 added where there are predictors.
+        forward: steps of an update by Eq. 10 alone, of the output controller, see `forward_only_step`.
+        rate: of the second network's Adam.
+        start: "fresh"; "copied": from the first network, at the first update; "first": there is no second, and the
+            first is asked in its place.
+        errors: a memory of errors beside the second network, see `_Errors`.
+        literal: networks, coordinates and rates as printed.
+    """
+
+    predictors: Literal["own", "shared", "random"] | None = None
+    parts: tuple[Literal["encoder", "decoder"], ...] = ()
+    steps: int = 1
+    forward: int = 0
+    rate: float = RATE
+    start: Literal["fresh", "copied", "first"] = "fresh"
+    errors: bool = False
+    literal: bool = False
+
+    @property
+    def fast(self) -> bool:
+        """Whether controllers learn slowly and fast at once, those of the first network too."""
+        return self.predictors is not None and not self.forward
+
+
+_BOTH: tuple[Literal["encoder", "decoder"], ...] = ("encoder", "decoder")
+#: Rows by name. `shared-decoder` is ours; the rows from `backprop-40` to it lack one part of it each, and in
+#: `copied-decoder` the second network begins as the first.
+ROWS: dict[str, Row] = {
+    "separate-literal": Row("own", literal=True, rate=_PRINTED),
+    "shared-literal": Row("shared", literal=True, rate=_PRINTED),
+    "separate": Row("own"),
+    "shared": Row("shared"),
+    "shared-random": Row("random"),
+    "backprop": Row(),
+    "backprop-tuned": Row(rate=TUNED),
+    "backprop-40": Row(steps=_MANY),
+    "shared-encoder": Row(parts=("encoder",), rate=TUNED),
+    "shared-modules": Row(parts=_BOTH, rate=TUNED),
+    "shared-modules-40": Row(parts=_BOTH, steps=_MANY),
+    "shared-decoder-random": Row("random", parts=_BOTH, steps=0, forward=_MANY),
+    "shared-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY),
+    "copied": Row(start="copied"),
+    "copied-40": Row(start="copied", steps=_MANY),
+    "copied-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY, start="copied"),
+    "first": Row(steps=0, start="first"),
+    "errors": Row(steps=0, errors=True),
+    "first-errors": Row(steps=0, start="first", errors=True),
+}
+#: What others are compared with: one step an update by backpropagation, as quick as the first stream can tell.
+REFERENCE = "backprop-tuned"
+
+
+class Branches:
+    """The two networks, their predictors and their learners.
+
+    Args:
+        row: see `Row`.
+        outputs: numbers of a forecast.
+        seed: of weights; rows of one seed begin alike.
+    """
+
+    def __init__(self, row: Row, *, outputs: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.row, self.updates = row, 0
+        networks = [_network(outputs, literal=row.literal) for _ in range(2)]
+        predictors = [_predictors(outputs) for _ in range(2)]
+        for part in row.parts:
+            setattr(networks[1], part, getattr(networks[0], part))
+        if row.predictors == "shared":
+            predictors[1] = predictors[0]
+        if row.predictors == "random":
+            predictors[1] = Predictors(*(random_(_predictor(outputs)) for _ in CONTROLLERS))
+        rate = _PRINTED if row.literal else RATE
+        fit = [_adam(its, rate) for its in predictors]
+        if row.predictors == "shared":
+            fit[1] = fit[0]
+        own = [_adam(networks[0], rate), _adam(networks[1], row.rate, without=networks[0])]
+        self.first, self.second = (_learner(*its, row) for its in zip(networks, predictors, own, fit, strict=True))
+        self.alone = _adam(networks[1].memory.output_controller, row.rate)
+        self.errors = _Errors(outputs) if row.errors else None
+
+    def learn(self, batch: Examples) -> None:
+        """An iteration of the first network."""
+        self.first.step(*_windows(batch))
+
+    def update(self, batch: Examples) -> None:
+        """An update of the second, which is all that moves; but for predictors that are shared and are fitted here."""
+        if self.row.start == "copied" and not self.updates:
+            self.second.network.load_state_dict(self.first.network.state_dict())
+        for _ in range(self.row.steps):
+            self.second.step(*_windows(batch))
+        predictor = self.second.predictors.output
+        assert isinstance(predictor, GradientPredictor)
+        for _ in range(self.row.forward):
+            forward_only_step(self.second.network, predictor, *_windows(batch), self.alone)
+        if self.errors is not None:
+            self.errors.write(batch.inputs, batch.targets - self._second(batch.inputs))
+        self.updates += 1
+
+    def answers(self, inputs: Float[Tensor, "rows shown 2"], *, second: bool) -> Float[Tensor, "rows outputs"]:
+        """Of either network, each row as if alone; changes nothing."""
+        if not second:
+            return _answers(self.first.network, inputs)
+        wrong = 0.0 if self.errors is None else self.errors.read(inputs)
+        return self._second(inputs) + wrong
+
+    def _second(self, inputs: Tensor) -> Tensor:
+        return _answers((self.first if self.row.start == "first" else self.second).network, inputs)
+
+
+class _Errors:
+    """What a network got wrong, by the velocity that was shown last and how it had changed, in units of `_WIDTH`."""
+
+    def __init__(self, outputs: int) -> None:
+        self.memory = ErrorMemory(_SLOTS, 2 * AXES, outputs // AXES)
+
+    def write(self, inputs: Tensor, errors: Tensor) -> None:
+        self.memory.write(self._keys(inputs), errors.double().view(len(errors), -1, AXES).numpy())
+
+    def read(self, inputs: Tensor) -> Tensor:
+        """Errors to expect, shape (rows, outputs)."""
+        return torch.from_numpy(self.memory.read(self._keys(inputs)).error).flatten(1).to(inputs)
+
+    def _keys(self, inputs: Tensor) -> np.ndarray:
+        last = inputs[:, -1]
+        keys: np.ndarray = (torch.cat([last, last - inputs[:, -1 - _BACK]], 1) / _WIDTH).double().numpy()
+        return keys
+
+
+@torch.no_grad()
+def _answers(network: MemoryNetwork, inputs: Tensor) -> Tensor:
+    answers: Tensor = network(inputs, network.initial_state(len(inputs)))[0]
+    return answers
+
+
+def _network(outputs: int, *, literal: bool) -> MemoryNetwork:
+    return track_network(outputs // AXES, compose="literal" if literal else "query", relu=literal)
+
+
+def _predictor(outputs: int) -> GradientPredictor:
+    return GradientPredictor(dim=HIDDEN, target_size=outputs)
+
+
+def _predictors(outputs: int) -> Predictors:
+    return Predictors(*(_predictor(outputs) for _ in CONTROLLERS))
+
+
+def _adam(module: nn.Module, rate: float, *, without: nn.Module | None = None) -> torch.optim.Optimizer:
+    """Of all of a module, but for what another one has as well."""
+    others = {id(parameter) for parameter in ([] if without is None else without.parameters())}
+    return torch.optim.Adam([p for p in module.parameters() if id(p) not in others], lr=rate)
+
+
+def _learner(
+    network: MemoryNetwork,
+    predictors: Predictors,
+    optimiser: torch.optim.Optimizer,
+    fit: torch.optim.Optimizer | None,
+    row: Row,
+) -> OnlineLearner:
+    return OnlineLearner(
+        network=network, predictors=predictors, fast_controllers=CONTROLLERS if row.fast else (), loss=F.mse_loss,
+        optimiser=optimiser, fit_optimiser=fit, mix=1.0, clip_synthetic=None if row.literal else 1.0,
+    )  # fmt: skip
+
+
+def _windows(batch: Examples) -> tuple[Tensor, Tensor]:
+    inputs, targets = (part.view(_WINDOW, -1, *part.shape[1:]) for part in batch)
+    return inputs, targets

@@ -1,0 +1,248 @@
+"""Knowledge sharing: when the second network is taught, what it shares with the first, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from fastslow.core.motion import motion_of
+from fastslow.errors import InputError
+from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.studies import load_study, sharing, sharing_data
+from fastslow.studies.base import Study
+from fastslow.studies.sharing import EVERY, STUDY, number, watched
+from fastslow.studies.sharing_data import TASKS, Asked, Examples, Pair, pair_of
+from fastslow.studies.sharing_learners import BATCH, ROWS, Branches
+
+OUTPUTS = 6
+
+
+def examples(rows=40, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Examples(torch.randn(rows, 5, 2, generator=generator), torch.randn(rows, OUTPUTS, generator=generator))
+
+
+def batch(seed=0):
+    return examples(BATCH, seed)
+
+
+def asked(rows=8, seed=9):
+    return Asked(examples(rows, seed), torch.ones(OUTPUTS), torch.ones(rows).double(), torch.arange(rows) // 2)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(sharing_data, "_TRACKS", 60)
+    monkeypatch.setattr(sharing, "EVERY", 3)
+    pair_of.cache_clear()
+    yield
+    pair_of.cache_clear()
+
+
+def test_the_study_is_registered_and_every_seed_has_every_row():
+    assert load_study("sharing") is STUDY
+    assert isinstance(STUDY, Study)
+    for budget, seeds, data in (("quick", 1, "junction"), ("cpu", 5, "vru")):
+        cells = STUDY.cells(budget)
+        assert len({cell.key for cell in cells}) == len(cells) == len(ROWS) * seeds
+        assert {cell.data for cell in cells} == {data}
+    assert {cell.options["task"] for cell in STUDY.cells("cpu", "junction")} == set(TASKS["junction"])
+    with pytest.raises(InputError, match="runs on junction or vru"):
+        STUDY.cells("quick", "omniglot")
+
+
+class Watcher(Branches):
+    """Remembers who was shown what."""
+
+    def __init__(self):
+        self.seen = []
+
+    def learn(self, batch):
+        self.seen.append(("first", batch.inputs))
+
+    def update(self, batch):
+        self.seen.append(("second", batch.inputs))
+
+    def answers(self, inputs, *, second):
+        return torch.zeros(len(inputs), OUTPUTS)
+
+
+def test_the_second_network_is_updated_after_each_hundred_iterations_of_the_first():
+    pair = Pair(examples(), examples(30, seed=1), asked(), asked())
+    runs = [Watcher(), Watcher()]
+    numbers = [dict(watched(watcher, pair, 3, seed=0)) for watcher in runs]
+    assert [who for who, _ in runs[0].seen] == 3 * (EVERY * ["first"] + ["second"])
+    assert EVERY == 100
+    assert {len(inputs) for _, inputs in runs[0].seen} == {BATCH} == {10}
+    assert list(numbers[0]) == [number(who, k) for k in range(4) for who in ("second", "first")]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(*(run.seen for run in runs), strict=True))
+    taught = torch.cat([inputs for who, inputs in runs[0].seen if who == "second"])
+    assert len(taught.unique(dim=0)) == 30  # none twice before all have come
+    with pytest.raises(InputError, match="got 4 windows to learn from; at least 10"):
+        dict(watched(Watcher(), pair._replace(second=examples(4)), 1, seed=0))
+
+
+def copied(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def moved(module, before):
+    return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_each_network_is_moved_by_its_own_examples_only(name):
+    row, branches = ROWS[name], Branches(ROWS[name], outputs=OUTPUTS, seed=0)
+    first, second = branches.first.network, branches.second.network
+    before = copied(second)
+    branches.learn(batch())
+    assert all(part.split(".")[0] in row.parts for part in moved(second, before))
+    branches.update(batch(1))
+    before, theirs = copied(first), copied(second)
+    branches.update(batch(2))
+    assert not moved(first, before)
+    assert bool(moved(second, theirs)) == bool(row.steps or row.forward)
+    for part in ("encoder", "decoder"):
+        assert (getattr(first, part) is getattr(second, part)) == (part in row.parts)
+
+
+def test_shared_predictors_are_one_object_that_both_learners_fit():
+    branches = Branches(ROWS["shared"], outputs=OUTPUTS, seed=0)
+    assert branches.first.predictors is branches.second.predictors
+    assert branches.first.fit_optimiser is branches.second.fit_optimiser
+    for teach in (branches.learn, branches.update):
+        before = copied(branches.first.predictors)
+        teach(batch())
+        assert moved(branches.second.predictors, before)
+    separate = Branches(ROWS["separate"], outputs=OUTPUTS, seed=0)
+    before = copied(separate.second.predictors)
+    separate.learn(batch())
+    assert not moved(separate.second.predictors, before)
+
+
+@pytest.mark.parametrize("name", ["shared-decoder", "shared-decoder-random"])
+def test_forward_only_updates_move_the_output_controller_and_nothing_else(name):
+    branches = Branches(ROWS[name], outputs=OUTPUTS, seed=0)
+    for seed in range(3):  # a predictor that has not been fitted predicts nothing
+        branches.learn(batch(seed))
+    network, predictors = copied(branches.second.network), copied(branches.second.predictors)
+    branches.update(batch())
+    names = moved(branches.second.network, network)
+    assert names
+    assert all(name.startswith("memory.output_controller.") for name in names)
+    assert not moved(branches.second.predictors, predictors)
+
+
+def test_random_predictors_are_never_fitted_and_those_of_the_first_are():
+    branches = Branches(ROWS["shared-random"], outputs=OUTPUTS, seed=0)
+    both = [branches.first.predictors, branches.second.predictors]
+    before = [copied(predictors) for predictors in both]
+    branches.learn(batch())
+    branches.update(batch())
+    assert [bool(moved(*pair)) for pair in zip(both, before, strict=True)] == [True, False]
+
+
+def weights(learner):
+    return torch.cat([parameter.detach().flatten() for parameter in learner.network.parameters()])
+
+
+def test_a_copy_is_made_once_at_the_first_update():
+    branches = Branches(ROWS["copied"], outputs=OUTPUTS, seed=0)
+    branches.learn(batch())
+    branches.update(batch(1))
+    mine, theirs = weights(branches.second), weights(branches.first)
+    assert 0 < float((mine - theirs).abs().max()) < 2 * ROWS["copied"].rate
+    for seed in range(20):
+        branches.learn(batch(seed))
+    branches.update(batch(2))
+    assert float((weights(branches.second) - mine).abs().max()) < 2 * ROWS["copied"].rate
+
+
+def test_a_memory_of_errors_answers_with_what_was_wrong_beside_a_network_that_stays_as_it_is():
+    branches = Branches(ROWS["errors"], outputs=OUTPUTS, seed=0)
+    taught, plain = batch(), Branches(ROWS["backprop"], outputs=OUTPUTS, seed=0)
+    assert torch.equal(branches.answers(taught.inputs, second=True), plain.answers(taught.inputs, second=True))
+    before = branches.answers(taught.inputs, second=True)
+    branches.update(taught)
+    after = branches.answers(taught.inputs, second=True)
+    wrong = [(answers - taught.targets).square().mean() for answers in (before, after)]
+    assert float(wrong[1]) < 0.2 * float(wrong[0])
+    far = taught.inputs + 100
+    assert torch.equal(branches.answers(far, second=True), plain.answers(far, second=True))
+    assert torch.equal(branches.answers(far, second=False), plain.answers(far, second=False))
+
+
+def test_a_ratio_is_of_sums_over_tracks_whose_windows_count_as_one():
+    inputs, targets = torch.zeros(3, 5, 2), torch.zeros(3, 2)
+    told = Asked(Examples(inputs, targets), torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0, 5.0]).double(),
+                 torch.tensor([0, 0, 1]))  # fmt: skip
+    found = told.ratio(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+    mine, plain = (1.0 + 4.0) / 2 + 5.0, (2.0 + 4.0) / 2 + 5.0
+    off = torch.tensor([2.5 - 3.0 * mine / plain, 5.0 - 5.0 * mine / plain])
+    assert found.mean == pytest.approx(mine / plain)
+    assert (found.count, found.unit) == (2, "of CV")
+    assert found.half_width == pytest.approx(1.96 * float(off.std()) / (plain / 2) / math.sqrt(2), rel=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS["junction"])
+def test_constant_velocity_is_one_in_either_frame_and_nobody_is_asked_what_was_taught(task, few):
+    pair = pair_of(task, "junction", 0)
+    first, second = (sharing_data._windows(tracks, 1) for tracks in sharing_data.PAIRS[task]("junction", 0))
+    assert len(first.track) != len(second.track)
+    for taught, told in ((pair.first, pair.first_asked), (pair.second, pair.second_asked)):
+        rows = torch.cat([taught.inputs.unique(dim=0), told.examples.inputs.unique(dim=0)])
+        assert len(rows.unique(dim=0)) == len(rows)
+        assert torch.equal(told.group.unique(), torch.arange(int(told.group.max()) + 1))
+        assert told.ratio(told.examples.targets).mean == 0
+    places = pair_of(task, "junction", 0, places=True)
+    assert torch.equal(places.second_asked.plain, pair.second_asked.plain)
+    seen = sharing_data._stream(sharing_data.PAIRS[task]("junction", 0)[1], 0, "test").asked.seen
+    plain = motion_of(seen, 25.0)
+    ahead = plain.turned(plain.forecast(50, rate=25.0, damping=0.0) - seen[:, -1:])
+    assert pair.second_asked.ratio(torch.from_numpy(ahead).flatten(1).float()).mean == pytest.approx(1, abs=1e-3)
+
+
+def test_a_cell_is_measured_on_made_up_junctions_and_shown(tmp_path, few):
+    cells = [cell for cell in STUDY.cells("quick") if cell.method in ("shared-literal", "shared-decoder", "first")]
+    results = [STUDY.run(cell, tmp_path / cell.key) for cell in cells]
+    for result, cell in zip(results, cells, strict=True):
+        assert result.cell == cell
+        assert set(result.numbers) == {number(who, k) for who in ("first", "second") for k in range(4)}
+        assert f"--methods {cell.method} --seeds 1" in result.provenance.command
+    assert not STUDY.page(results[:1]).figures
+    assert [r.numbers for r in results] == [STUDY.run(cell, tmp_path / "again").numbers for cell in cells]
+    assert results[1].cell.method == "shared-decoder"
+    ours = results[1]
+    assert ours.numbers[number("second", 3)].mean < 0.9 * ours.numbers[number("second", 0)].mean
+
+
+def test_cells_of_another_study_are_refused(tmp_path):
+    with pytest.raises(InputError, match="is no cell of study sharing"):
+        STUDY.run(Cell("other", "shared", "junction", {}, 0), tmp_path)
+
+
+def test_the_page_says_how_soon_a_row_is_where_backpropagation_ends(tmp_path):
+    chosen = ("backprop-tuned", "shared-decoder", "first")
+    cells = [cell for cell in STUDY.cells("quick") if cell.method in chosen]
+    curves = {"backprop-tuned": [9, 8, 7, 5], "shared-decoder": [4, 6, 3, 2], "first": [9, 9, 9, 9]}
+    results = [
+        Result(cell, {
+            number(who, k): Interval(float(error), 0.1, 9, "of CV")
+            for who in ("first", "second") for k, error in enumerate(curves[cell.method])
+        }, Provenance(command="", versions={}))
+        for cell in cells
+    ]  # fmt: skip
+    page = STUDY.page(results)
+    (table,), (figure,) = page.tables, page.figures
+    last = {row[0]: list(row[1:2]) + list(row[-2:]) for row in table.rows}
+    assert last == {
+        "backprop-tuned": ["1 + 0", "1.00", "3 of 3"], "shared-decoder": ["0 + 40", "0.40", "2 of 3"],
+        "first": ["0 + 0", "1.80", "-"],
+    }  # fmt: skip
+    assert figure.frame()["shared-decoder"] == [4, 6, 3, 2]
+    assert figure.frame()["iterations"] == [0, 100, 200, 300]
+    assert STUDY.page(results[1:]).tables[0].rows[0][-1] == "-"
+    figure.plot(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
