@@ -6,7 +6,7 @@ As in the paper's Sec. 4.2: places of the site, scaled to [-0.5, 0.5]; a network
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,6 +20,7 @@ SPACING = 0.16
 SLOWEST, NOISE = 0.15, 0.02
 
 
+@runtime_checkable
 class Frame(Protocol):
     """A way to show movements."""
 

@@ -62,7 +62,7 @@ LEARNERS: dict[str, Callable[[Setting], TrackLearner]] = {
     "maml": MAML,
     "mamlpp": functools.partial(MAML, plus=True),
     "metanet": MetaNet,
-    "seq2seq": functools.partial(Supervised, make=Seq2Seq, steps=800, rate=5e-3, adapt_rate=1e-3),
+    "seq2seq": functools.partial(Supervised, make=Seq2Seq, steps=800, rate=5e-3, adapt_rate=3e-4),
     "mlp": functools.partial(Supervised, make=mlp),
     "mlp-finetuned": functools.partial(Supervised, make=mlp, adapt_rate=1e-3),
     "memory": lambda setting: Remembering(setting, Damped(setting)),

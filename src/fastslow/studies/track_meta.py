@@ -71,7 +71,7 @@ class MAML:
     """
 
     def __init__(
-        self, setting: Setting, *, inner_steps: int = 5, inner_rate: float = 0.05, plus: bool = False,
+        self, setting: Setting, *, inner_steps: int = 5, inner_rate: float = 0.2, plus: bool = False,
         steps: int = 600, rate: float = 2e-3,
     ) -> None:  # fmt: skip
         torch.manual_seed(setting.seed)

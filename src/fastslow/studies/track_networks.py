@@ -198,7 +198,7 @@ class Online:
 
     def __init__(
         self, setting: Setting, *, fast: bool, compose: Literal["literal", "query"] = "query", relu: bool = False,
-        literal: bool = False, steps: int = 500, rate: float = 3e-3, adapt_rate: float = 1e-3,
+        literal: bool = False, steps: int = 1500, rate: float = 3e-3, adapt_rate: float = 3e-4,
     ) -> None:  # fmt: skip
         torch.manual_seed(setting.seed)
         self.literal, self.steps, self.adapt_rate = literal, setting.steps(steps), adapt_rate

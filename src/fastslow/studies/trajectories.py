@@ -74,7 +74,7 @@ METHODS: dict[str, _Maker] = {
 }
 #: Networks in a stream, by the name of their row: the control by backpropagation, and a memory on one that rests.
 NETWORKS: dict[str, Callable[[Setting], TrackLearner]] = {
-    "replayed-mlp": functools.partial(Supervised, make=mlp, adapt_rate=3e-4, replay=True),
+    "replayed-mlp": functools.partial(Supervised, make=mlp, adapt_rate=1e-3, replay=True),
     "memory-on-mlp": functools.partial(remembering_mlp, stream=True),
 }
 #: Seconds from one window that they are trained on to the next, and from one moment that they learn to the next.
