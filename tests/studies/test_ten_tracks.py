@@ -10,6 +10,7 @@ import pytest
 from fastslow.data.tracks.base import joined
 from fastslow.data.tracks.resample import resampled, windows_of
 from fastslow.errors import InputError
+from fastslow.report.figures.adaptation import Adaptation
 from fastslow.report.tables import COURSE, SERIES
 from fastslow.studies import trajectories
 from fastslow.studies.ten_tracks import (
@@ -96,6 +97,11 @@ def test_cells_are_measured_and_shown_beside_those_of_the_stream(tmp_path, monke
     assert figure.frame()["step"] == list(range(6))
     figure.plot(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+def test_curves_of_different_lengths_are_refused():
+    with pytest.raises(InputError, match="no lines to draw"):
+        Adaptation("x", {"a": [1.0, 2.0], "b": [1.0]})
 
 
 def test_every_row_is_in_the_larger_budget_and_quick_has_some():
