@@ -99,6 +99,12 @@ def test_cells_are_measured_and_shown_beside_those_of_the_stream(tmp_path, monke
     assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
+def test_curves_are_drawn_also_where_one_is_far_off_and_the_first_is_never_wrong(tmp_path):
+    for curves in ({"a": [1.0, 0.5], "b": [300.0, 299.0]}, {"a": [0.0, 0.0], "b": [0.1, 0.0]}):
+        Adaptation("x", curves).plot(tmp_path / "x.png")
+        assert (tmp_path / "x.png").stat().st_size > 5000
+
+
 def test_curves_of_different_lengths_are_refused():
     with pytest.raises(InputError, match="no lines to draw"):
         Adaptation("x", {"a": [1.0, 2.0], "b": [1.0]})

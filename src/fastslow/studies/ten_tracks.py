@@ -179,8 +179,9 @@ def shown_ten(
         f"{TEN} pedestrians after cyclists, as in the paper: squared error on others over constant velocity's, before "
         "adaptation, after a step and after all; and distance from where they then were"
     )
-    heads = ["tracks", "learner", "ratio before", "after 1 step", "after all", "mean before", "after"]
-    return Table(title, [*heads, "at the horizon before", "after"], rows), figures
+    heads = ["tracks", "learner", *(f"ratio {when}" for when in ("before", "after a step", "after all"))]
+    heads += [f"{what} {when}" for what in ("mean", "at the horizon") for when in ("before", "after")]
+    return Table(title, heads, rows), figures
 
 
 def by_tracks(results: Sequence[Result]) -> dict[tuple[str, str], dict[str, list[Result]]]:

@@ -9,12 +9,14 @@ from pathlib import Path
 from fastslow.errors import InputError
 from fastslow.report.figures.base import BLUE, GREEN, GREY, ORANGE, RED, Frame, canvas, label, save
 
+#: Times the first curve's error at its start, beyond which one is named and not drawn.
+_BEYOND = 1.5
 _STYLES = [(colour, line) for line in ("-", "--", ":", "-.") for colour in (RED, BLUE, GREEN, ORANGE, GREY)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Adaptation:
-    """A line a learner, on a logarithmic axis: errors differ by factors of hundreds.
+    """A line a learner; those that are far worse than the first all the way are named beside the others.
 
     Attributes:
         title: what is shown, one line.
@@ -37,10 +39,18 @@ class Adaptation:
         """Writes the picture as a PNG file."""
         figure = canvas(9.0, 5.0)
         axes = figure.subplots()
-        for index, (name, curve) in enumerate(self.curves.items()):
+        first = max(next(iter(self.curves.values()))[0], 1e-12)  # a toy may have none
+        far = [name for name, curve in self.curves.items() if min(curve) > _BEYOND * first]
+        drawn = {name: curve for name, curve in self.curves.items() if name not in far}
+        for index, (name, curve) in enumerate(drawn.items()):
             colour, line = _STYLES[index % len(_STYLES)]
-            axes.plot(range(len(curve)), curve, line, marker="o", markersize=3, color=colour, label=label(name))
-        axes.set(yscale="log", xlabel="adaptation steps", ylabel="mean squared error (m²)", title=label(self.title, 90))
+            axes.plot(range(len(curve)), curve, line, marker="o", markersize=2, color=colour, label=label(name))
+        for name in far:
+            axes.plot([], [], " ", label=label(f"{name}: {min(self.curves[name]) / first:.3g} times the first"))
+        highest = max(max(curve) for curve in drawn.values())  # the first is one of them
+        axes.set(xlabel="adaptation steps", ylabel="mean squared error (m²)", title=label(self.title, 90))
+        axes.set_ylim(top=min(1.05 * highest, 2 * first))
+        axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
