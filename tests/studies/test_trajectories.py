@@ -7,11 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fastslow.data.tracks.resample import resampled, windows_of
 from fastslow.errors import InputError
 from fastslow.protocol.result import Cell
 from fastslow.studies import load_study, trajectories
 from fastslow.studies.base import Selection, Study
-from fastslow.studies.trajectories import METHODS, STUDY, _streamed
+from fastslow.studies.ten_tracks import errors_of
+from fastslow.studies.track_learners import Setting, rows_of
+from fastslow.studies.track_networks import Supervised, mlp
+from fastslow.studies.trajectories import METHODS, NETWORKS, STUDY, _streamed, _streamed_network
 from track_sample import turning
 
 
@@ -25,10 +29,11 @@ def test_the_study_is_registered_and_every_seed_has_every_forecaster_at_both_rat
     assert isinstance(STUDY, Study)
     for budget, seeds in (("quick", 2), ("cpu", 5)):
         cells = STUDY.cells(budget)
-        assert len({cell.key for cell in cells}) == len(cells) == 2 * len(METHODS) * seeds
+        cells = [cell for cell in cells if cell.options["protocol"] == "stream"]
+        assert len({cell.key for cell in cells}) == len(cells) == 2 * (len(METHODS) + len(NETWORKS)) * seeds
     with pytest.raises(InputError, match="runs on junction or vru"):
         STUDY.cells("quick", "omniglot")
-    assert {cell.options["first"] for cell in STUDY.cells("cpu", "junction")} == {50}  # it has no 300
+    assert {cell.options.get("first", 50) for cell in STUDY.cells("cpu", "junction")} == {50}  # it has no 300
 
 
 def test_a_track_is_forecast_before_it_is_learned_and_the_memory_learns_the_place():
@@ -52,6 +57,19 @@ def test_only_the_first_piece_of_a_track_is_forecast_whatever_tracks_are_called(
         positions=plain.positions.reshape(20, 1, 110, 2).repeat(2, 1).reshape(-1, 2),
     )  # fmt: skip
     assert len(_streamed("memory", plain, twice, 10.0, seed=0)) == 20
+
+
+def test_networks_forecast_each_track_before_it_is_learned_too():
+    tracks, setting = resampled(turning(20, length=110), 10.0), Setting(10.0, 0, 0.01)
+    frozen = Supervised(setting, mlp)
+    frozen.train(windows_of(tracks, every=4))
+    windows = windows_of(tracks)
+    order = np.random.default_rng(0).permutation(20)
+    plain = errors_of(frozen, rows_of(windows, order))
+    for method in NETWORKS:
+        errors = _streamed_network(method, tracks, tracks, setting)
+        assert np.allclose(errors[0], plain[0], rtol=1e-5)
+        assert np.allclose(errors[1:], plain[1:], rtol=1e-5) == (method == "mlp")
 
 
 def test_a_cell_is_measured_on_made_up_junctions_and_shown(tmp_path, few):

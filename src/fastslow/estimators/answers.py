@@ -56,12 +56,16 @@ class Answers:
 
         Of two classes, shape (examples,): that of the second over that of the first.
         """
-        scores = (self._look(X).likelihood / self._temperature()).numpy()[:, in_order(self._labels())]
+        scores = (self._look(X).likelihood / _temperature(self._known())).numpy()[:, in_order(self._labels())]
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Probabilities of the classes, columns as in `classes_`: of those known, none of them being no answer."""
-        return (self._look(X).likelihood.double() / self._temperature()).softmax(1).numpy()[:, in_order(self._labels())]
+        return (
+            (self._look(X).likelihood.double() / _temperature(self._known()))
+            .softmax(1)
+            .numpy()[:, in_order(self._labels())]
+        )
 
     def predict(self, X: Any, unknown: Hashable | None = None) -> np.ndarray:  # noqa: ANN401
         """The likeliest label of each example.
@@ -85,7 +89,9 @@ class Answers:
         """
         names, kept = self._labels(), self.memory_.examples
         refuse_unless_whole("top", top, 1)
-        weights = (self.memory_.weigh(self._made(X)) / self._temperature()).softmax(1) * self.memory_.knowledge.shares()
+        weights = (self.memory_.weigh(self._made(X)) / _temperature(self._known())).softmax(
+            1
+        ) * self.memory_.knowledge.shares()
         weights = weights / weights.sum(1, keepdim=True)
         found = weights.topk(min(top, len(kept)), dim=1)
         return [
@@ -113,9 +119,6 @@ class Answers:
             return answers
         new = ~(self._novelty(look) <= 1)
         return [unknown if far else answer for far, answer in zip(new.tolist(), answers, strict=True)]
-
-    def _temperature(self) -> float:
-        return PLAIN_TEMPERATURE if self._known().prior is None else TEMPERATURE
 
     def _novelty(self, look: ClassDistances) -> np.ndarray:
         far: np.ndarray = (look.far.amin(1).sqrt() / checked_threshold(self.novelty_threshold)).numpy()
@@ -164,6 +167,11 @@ class Answers:
         if not hasattr(self, "memory_"):
             raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
         return self.memory_
+
+
+def _temperature(known: StreamMemory) -> float:
+    """What likelihoods are divided by."""
+    return PLAIN_TEMPERATURE if known.prior is None else TEMPERATURE
 
 
 def checked_threshold(threshold: Any) -> float:  # noqa: ANN401 - from users

@@ -30,8 +30,10 @@ ROW_NAMES = {
 }
 #: Options that have a column of their own in a study that has them.
 COLUMNS = ("task", "part", *HARDER, "model", "preset", "control", "length", "encoder")
+#: The unit of squared errors of positions, m^2, that come after each step of a course.
+COURSE = "m^2 of a course"
 #: Units of numbers that come in long series over a run: figures show them, and no table of many runs.
-SERIES = ("cosine", "loss per parameter")
+SERIES = ("cosine", "loss per parameter", COURSE)
 _NOTHING = "-"
 #: What a title says of the option `rotations`.
 _TURNED = {"classes": "each in four rotations", "episode": "each turned by an angle drawn for the episode"}

@@ -27,8 +27,9 @@ BATCH, _WINDOW = 10, 2
 _PRINTED, RATE, TUNED = 1e-5, 3e-3, 3e-2
 #: Steps on the examples of one update, where it is not one.
 _MANY = 40
-#: Slots of a memory of errors; what counts as one in its keys, m/s; and samples over which a change is taken.
-_SLOTS, _WIDTH, _BACK = 512, 0.25, 3
+#: Slots of a memory of errors and the weight of its empty slot; what counts as one in its keys, m/s; and samples over
+#: which a change is taken.
+_SLOTS, _EMPTY, _WIDTH, _BACK = 512, 0.3, 0.25, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +154,7 @@ class _Errors:
     """What a network got wrong, by the velocity that was shown last and how it had changed, in units of `_WIDTH`."""
 
     def __init__(self, outputs: int) -> None:
-        self.memory = ErrorMemory(_SLOTS, 2 * AXES, outputs // AXES)
+        self.memory = ErrorMemory(_SLOTS, 2 * AXES, outputs // AXES, empty=_EMPTY)
 
     def write(self, inputs: Tensor, errors: Tensor) -> None:
         self.memory.write(self._keys(inputs), errors.double().view(len(errors), -1, AXES).numpy())
