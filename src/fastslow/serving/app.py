@@ -204,7 +204,9 @@ def _parts(file: IO[bytes]) -> Iterator[bytes]:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return refusal(409 if isinstance(error, NotFittedError) else 422, str(error))
+    if isinstance(error, NotFittedError):
+        return refusal(409, "nothing has been learned yet; send examples to /learn first")
+    return refusal(422, str(error))
 
 
 async def _failed_disk(request: Request, error: Exception) -> Response:

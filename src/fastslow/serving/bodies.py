@@ -203,6 +203,9 @@ def _first(error: ValidationError) -> str:
     first = found[0]
     where = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ")
+    if first["loc"][:1] == ("label",) or (first["loc"][:1] == ("labels",) and len(first["loc"]) > 1):
+        where = ".".join(str(part) for part in first["loc"][: 1 if first["loc"][0] == "label" else 2])
+        text = "a text of 1 to 200 characters, or a whole number of 64 bits, was expected"
     others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return f"{shown(where)[1:-1]}: {text}{others}" if where else text
 

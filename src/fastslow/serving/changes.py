@@ -106,7 +106,8 @@ def examples_of(learner: FastSlowClassifier, body: Mapping[str, Any]) -> NDArray
     if kind == "vectors":
         if len(lengths := set(map(len, given))) > 1:
             raise InputError(f"got vectors of {min(lengths)} to {max(lengths)} numbers; give all the same number")
-        return np.asarray(given, dtype=np.float64)
+        with np.errstate(over="ignore"):  # infinity is refused in words
+            return np.asarray(given, dtype=np.float64).astype(np.float32)
     images, left = [], MOST_PIXELS
     for number, text in enumerate(given):
         images.append(decoded(_from_base64(text, f"images[{number}]"), f"images[{number}]", _IMAGE_FORMATS, left))

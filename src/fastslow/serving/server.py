@@ -114,7 +114,10 @@ def _bound(host: str, port: int) -> socket.socket:
         raise InputError(f"got port={port}; 0 to 65535 was expected")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=_MOST_CONNECTIONS)
+        made = socket.create_server(address[:2], family=family, backlog=_MOST_CONNECTIONS)
+        # Taken over by each connection: without it an answer's second part waits 40 ms for the first to be confirmed.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
     except (OSError, UnicodeError) as error:
         raise InputError(
             f"host {shown(host)}, port {port}, cannot be had ({shown_reason(error)}); give others, or end what has them"
