@@ -90,7 +90,9 @@ def test_a_distance_that_is_not_known_is_null(ask):
 def test_images_are_files_in_base64(ask, kind):
     from fastslow.data import make_glyphs
 
-    drawings = (make_glyphs(num_classes=2, per_class=2, seed=3).images.reshape(2, 2, 28, 28) * 255).astype(np.uint8)
+    drawings = (make_glyphs(num_classes=2, per_class=2, seed=3).images.reshape(2, 2, 28, 28).numpy() * 255).astype(
+        np.uint8
+    )
     client = ask({"model": "omniglot-5w1s-fast"})
     shown = [encoded(drawing[0], kind) for drawing in drawings]
     assert client.post("/learn", json={"images": shown, "labels": ["a", "b"]}).status_code == 200

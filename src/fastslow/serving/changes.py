@@ -1,4 +1,7 @@
-"""What is asked of a learner that is served, done: the same function when a change comes and when it is replayed."""
+"""What is asked of a learner that is served, done: the same function when a change comes and when it is replayed.
+
+A change is prepared first: examples become features, which takes most of the time and need not be done in a replay.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fastslow.data.images.folder import decoded
 from fastslow.errors import InputError, shown
 from fastslow.estimators.answers import answers_in_full
-from fastslow.estimators.stream import FastSlowClassifier
+from fastslow.estimators.stream import FastSlowClassifier, features_to_learn, learn_features
 from fastslow.estimators.stream_files import MAX_BYTES
 from fastslow.tensors import MAX_HEADER_BYTES
 
@@ -23,9 +27,26 @@ from fastslow.tensors import MAX_HEADER_BYTES
 MOST_PIXELS = 16_000_000
 #: Of the header of a saved learner, what is not labels.
 _OTHER_HEADER_BYTES = 64 * 2**10
-#: What an encoder makes at most, as long as none of its features have been seen.
-_MANY_FEATURES = 1024
 _IMAGE_FORMATS = ("PNG", "JPEG")
+
+
+def prepared(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict[str, Any]:
+    """A change as it is kept and made, features in the place of examples.
+
+    Args:
+        learner: that is to be changed; it is not yet.
+        change: by name, what is to be done ("do": "learn", "forget" or "undo") and with what; as in the bodies of
+            requests.
+
+    Raises:
+        ValueError: if its examples or labels cannot be used.
+    """
+    if change["do"] != "learn":
+        return dict(change)
+    labels, features = change["labels"], features_to_learn(learner, examples_of(learner, change))
+    _refuse_unsavable(learner, labels, features.shape[1])
+    content = features.numpy().astype("<f4").tobytes()
+    return {"do": "learn", "features": base64.b64encode(content).decode("ascii"), "labels": labels}
 
 
 def apply_change(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,8 +54,7 @@ def apply_change(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict
 
     Args:
         learner: to change.
-        change: by name, what is to be done ("do": "learn", "forget" or "undo") and with what; as in the bodies of
-            requests.
+        change: that was prepared.
 
     Returns:
         What there is to say about it.
@@ -43,8 +63,11 @@ def apply_change(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict
         ValueError: if it cannot be done.
     """
     match change:
-        case {"do": "learn", "labels": list(labels)}:
-            return _learn(learner, change, labels)
+        case {"do": "learn", "features": str(features), "labels": list(labels)} if labels:
+            rows = np.frombuffer(base64.b64decode(features), "<f4").reshape(len(labels), -1)
+            learn_features(learner, torch.tensor(rows), labels)
+            last = learner.memory_.examples.next_id
+            return {"examples": list(range(last - len(labels), last))}
         case {"do": "forget", "label": str() | int() as label}:
             learner.forget(label)
         case {"do": "forget", "example": int(example)}:
@@ -120,23 +143,13 @@ def examples_of(learner: FastSlowClassifier, body: Mapping[str, Any]) -> NDArray
     return np.stack(images)
 
 
-def _learn(learner: FastSlowClassifier, change: Mapping[str, Any], labels: list[Hashable]) -> dict[str, Any]:
-    examples = examples_of(learner, change)
-    _refuse_unsavable(learner, labels, examples.shape[1] if learner.model is None else _MANY_FEATURES)
-    learner.partial_fit(examples, labels)
-    last = learner.memory_.examples.next_id
-    return {"examples": list(range(last - len(labels), last))}
-
-
 def _refuse_unsavable(learner: FastSlowClassifier, labels: Sequence[Hashable], num_features: int) -> None:
     """Refuses what would make a learner that cannot be saved, before it is acknowledged."""
-    known: set[Hashable] = set()
-    if hasattr(learner, "memory_"):
-        known, num_features = set(learner.memory_.labels), learner.memory_.examples.num_features
+    known = set(learner.memory_.labels) if hasattr(learner, "memory_") else set[Hashable]()
     most = learner.max_examples * (4 * num_features + 24) + 8 * num_features**2
     if most > MAX_BYTES - MAX_HEADER_BYTES:
         raise InputError(
-            f"got vectors of {num_features} numbers, of which max_examples={learner.max_examples} would take {most} "
+            f"got examples of {num_features} features, of which max_examples={learner.max_examples} would take {most} "
             f"bytes; at most {MAX_BYTES} can be saved: begin with a smaller max_examples"
         )
     if set(labels) <= known:

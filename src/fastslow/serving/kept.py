@@ -19,16 +19,15 @@ from typing import Any
 from fastslow.claims import Claim
 from fastslow.errors import InputError, shown, shown_path
 from fastslow.estimators.answers import checked_threshold
-from fastslow.estimators.features import features_of
 from fastslow.estimators.stream import FastSlowClassifier
 from fastslow.estimators.stream_files import MAX_BYTES
 from fastslow.estimators.stream_memory import checked_limits
 from fastslow.files import flush_folder, read_bytes, refuse_unwritable
-from fastslow.serving.changes import apply_change
+from fastslow.serving.changes import apply_change, prepared
 from fastslow.serving.journal import Journal
 
 #: A journal is replaced by a snapshot from this many changes on, or this many bytes, or those of the snapshot.
-_MOST_CHANGES, _MOST_BYTES = 256, 2**24
+_MOST_CHANGES, _MOST_BYTES = 512, 2**24
 _FORMAT, _KIND = 1, "changes of a stream learner"
 
 
@@ -69,7 +68,7 @@ class KeptLearner:
             raise
 
     def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes a change, see `apply_change`; it is lost in a crash until `sync` returns.
+        """Makes a change, see `prepared`; it is lost in a crash until `sync` returns.
 
         Raises:
             ValueError: if it cannot be made; the learner is as before.
@@ -78,8 +77,9 @@ class KeptLearner:
         # Before the change and not after it: the last one stays in the journal, or it could not be undone in a replay.
         if self._is_due() and change["do"] != "undo":
             self._try_to_compact()
-        made = apply_change(self.learner, change)
-        self._journal.append(change)
+        kept = prepared(self.learner, change)
+        made = apply_change(self.learner, kept)
+        self._journal.append(kept)
         self._num_since += 1
         self.num_changes += 1
         return {"change": self.num_changes, **made}
@@ -159,6 +159,8 @@ class KeptLearner:
             )
         self.learner = self._begun(header["parameters"]) if snapshot is None else FastSlowClassifier.load(self.path)
         self._refuse_other_options()
+        if header["model_sha256"] != self.learner._encoder().sha256:
+            raise InputError(f"{name} has features of another model than {shown(self.learner.model)}: bring that back")
         first = notes[-1] + 1 if notes else 0
         self.num_changes = header["changes"] + sum("do" in change for change in changes[:first])
         self._num_since, self._due_at = 0, 1
@@ -179,7 +181,7 @@ class KeptLearner:
         learner = FastSlowClassifier(**options)
         checked_limits(learner.max_examples, learner.per_class, learner.eviction)
         checked_threshold(learner.novelty_threshold)
-        features_of(learner.model, ink=learner.ink, crop=learner.crop)
+        learner._encoder()
         return learner
 
     def _refuse_other_options(self) -> None:
@@ -194,7 +196,7 @@ class KeptLearner:
     def _begin_journal(self, snapshot: str | None, num_changes: int) -> None:
         header = {
             "format": _FORMAT, "kind": _KIND, "snapshot": snapshot, "changes": num_changes,
-            "parameters": self.learner.get_params(),
+            "parameters": self.learner.get_params(), "model_sha256": self.learner._encoder().sha256,
         }  # fmt: skip
         self._journal = Journal.create(self.folder / "journal", header)
         self.num_changes, self._num_since, self._due_at = num_changes, 0, 1
