@@ -22,7 +22,7 @@ def test_a_server_killed_among_its_clients_has_all_that_it_acknowledged(tmp_path
 
 
 def test_wrong_bodies_are_refused_by_a_server_that_goes_on(tmp_path):
-    found = serving.refused(tmp_path / "refused", 300, images=False)
+    found = serving.refused(tmp_path / "refused", 200, images=False)
     assert found["faults"] == []
     assert set(found["answers"]) == {"413", "415", "422"}
 

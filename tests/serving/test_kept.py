@@ -265,3 +265,18 @@ def test_a_name_that_no_learner_is_saved_to_is_refused(tmp_path):
 
 def test_changes_are_plain_json(tmp_path):
     assert json.loads(json.dumps(teaching(0))) == teaching(0)
+
+
+def test_no_room_for_a_new_journal_goes_on_with_the_old_one(tmp_path, often, monkeypatch):
+    kept = KeptLearner(tmp_path / "a.safetensors", OPTIONS)
+    with monkeypatch.context() as patch:
+        full = lambda *_: (_ for _ in ()).throw(InputError("the disk is full"))  # noqa: E731
+        patch.setattr(kept_module.Journal, "create", full)
+        for number in range(8):
+            kept.change(teaching(number))
+            kept.sync()
+    leave(kept)
+    again = KeptLearner(kept.path, {})
+    assert again.num_changes == 8
+    assert known(again.learner) == after([teaching(number) for number in range(8)])
+    again.close()

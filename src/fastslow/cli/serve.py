@@ -48,8 +48,8 @@ def serve(
 
     if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
         raise InputError(f"serve needs {' and '.join(missing)}, not here: pip install 'fastslow[serve]'")
-    if not 0 < max_request <= 64:
-        raise InputError(f"got max_request={shown(max_request)}; above 0 and up to 64 MiB was expected")
+    if not 0 < max_request <= 16:
+        raise InputError(f"got max_request={shown(max_request)}; above 0 and up to 16 MiB was expected")
     if model is not None and model.lower().endswith(".onnx"):
         raise InputError(f"got model={shown(model)}; an .onnx model is not served: give none, and send its features")
     from fastslow.serving.kept import KeptLearner

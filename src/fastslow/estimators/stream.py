@@ -242,7 +242,7 @@ def features_to_learn(learner: FastSlowClassifier, X: Any) -> Tensor:  # noqa: A
     Raises:
         ValueError: if an example cannot be used.
     """
-    return learner._made(X) if _knows_something(learner) else learner._encoder().make(X)
+    return learner._made(X) if knows_something(learner) else learner._encoder().make(X)
 
 
 def learn_features(
@@ -262,9 +262,10 @@ def learn_features(
     Raises:
         ValueError: if a label cannot be used, or there is no room.
     """
-    memory = learner.memory_ if _knows_something(learner) else learner._new_memory(features.shape[1])
+    memory = learner.memory_ if knows_something(learner) else learner._new_memory(features.shape[1])
     return learner._teach(memory, features, y, classes)
 
 
-def _knows_something(learner: FastSlowClassifier) -> bool:
+def knows_something(learner: FastSlowClassifier) -> bool:
+    """Whether a learner has any example; one that has forgotten all has none."""
     return hasattr(learner, "memory_") and len(learner.memory_.examples) > 0

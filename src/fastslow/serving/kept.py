@@ -19,7 +19,7 @@ from typing import Any
 from fastslow.claims import Claim
 from fastslow.errors import InputError, shown, shown_path
 from fastslow.estimators.answers import checked_threshold
-from fastslow.estimators.stream import FastSlowClassifier
+from fastslow.estimators.stream import FastSlowClassifier, knows_something
 from fastslow.estimators.stream_files import MAX_BYTES
 from fastslow.estimators.stream_memory import checked_limits
 from fastslow.files import flush_folder, read_bytes, refuse_unwritable
@@ -112,7 +112,7 @@ class KeptLearner:
         """
         try:
             self._journal.sync()
-            if self._num_since and self._knows_something():
+            if self._num_since and knows_something(self.learner):
                 self._compact()
             self._journal.close()
             if not self._num_since:
@@ -136,8 +136,8 @@ class KeptLearner:
         (self.folder / "next.safetensors").unlink(missing_ok=True)
         self._saved_bytes = self.path.stat().st_size if snapshot else 0
         if not journal.exists():
-            self.learner = self._begun(self._options) if snapshot is None else FastSlowClassifier.load(self.path)
-            self._refuse_other_options()
+            self.learner = _begun(self._options) if snapshot is None else FastSlowClassifier.load(self.path)
+            _refuse_other_options(self.learner, self._options)
             self._begin_journal(snapshot, 0)
             return
         self._journal = Journal(journal)
@@ -157,8 +157,8 @@ class KeptLearner:
                 f"{name} builds on another snapshot than {shown_path(self.path)}: bring back that one, or move "
                 f"{shown_path(self.folder)} away to go on without the changes in it"
             )
-        self.learner = self._begun(header["parameters"]) if snapshot is None else FastSlowClassifier.load(self.path)
-        self._refuse_other_options()
+        self.learner = _begun(header["parameters"]) if snapshot is None else FastSlowClassifier.load(self.path)
+        _refuse_other_options(self.learner, self._options)
         if header["model_sha256"] != self.learner._encoder().sha256:
             raise InputError(f"{name} has features of another model than {shown(self.learner.model)}: bring that back")
         first = notes[-1] + 1 if notes else 0
@@ -176,23 +176,6 @@ class KeptLearner:
             self._num_since += 1
             self.num_changes += 1
 
-    def _begun(self, options: Mapping[str, Any]) -> FastSlowClassifier:
-        """A learner of nothing; what is wrong with its options is said now, not to the first who teaches."""
-        learner = FastSlowClassifier(**options)
-        checked_limits(learner.max_examples, learner.per_class, learner.eviction)
-        checked_threshold(learner.novelty_threshold)
-        learner._encoder()
-        return learner
-
-    def _refuse_other_options(self) -> None:
-        there = self.learner.get_params()
-        for name, value in self._options.items():
-            if there[name] != value:
-                raise InputError(
-                    f"got {name}={shown(value)} for a state that was begun with {name}={shown(there[name])}; leave the "
-                    "option out, or give another file"
-                )
-
     def _begin_journal(self, snapshot: str | None, num_changes: int) -> None:
         header = {
             "format": _FORMAT, "kind": _KIND, "snapshot": snapshot, "changes": num_changes,
@@ -204,10 +187,7 @@ class KeptLearner:
     def _is_due(self) -> bool:
         many = self._num_since >= _MOST_CHANGES * self._due_at
         large = self._journal.num_bytes >= max(_MOST_BYTES, self._saved_bytes) * self._due_at
-        return (many or large) and self._knows_something()
-
-    def _knows_something(self) -> bool:
-        return hasattr(self.learner, "memory_") and len(self.learner.memory_.examples) > 0
+        return (many or large) and knows_something(self.learner)
 
     def _try_to_compact(self) -> None:
         """Where there is no room for a snapshot, the journal goes on: the next try is when it is twice as long."""
@@ -231,9 +211,31 @@ class KeptLearner:
             raise InputError(f"{shown_path(self.path)} cannot be replaced ({error.strerror})") from error
         flush_folder(self.path.parent)
         self._saved_bytes = self.path.stat().st_size
-        old = self._journal
-        self._begin_journal(sha256, self.num_changes)
-        old.close()
+        self._journal.close()  # Windows replaces no file that is open
+        try:
+            self._begin_journal(sha256, self.num_changes)
+        except InputError:
+            self._journal = Journal(self._journal.path)
+            raise
+
+
+def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
+    """A learner of nothing; what is wrong with its options is said now, not to the first who teaches."""
+    learner = FastSlowClassifier(**options)
+    checked_limits(learner.max_examples, learner.per_class, learner.eviction)
+    checked_threshold(learner.novelty_threshold)
+    learner._encoder()
+    return learner
+
+
+def _refuse_other_options(learner: FastSlowClassifier, options: Mapping[str, Any]) -> None:
+    there = learner.get_params()
+    for name, value in options.items():
+        if there[name] != value:
+            raise InputError(
+                f"got {name}={shown(value)} for a state that was begun with {name}={shown(there[name])}; leave the "
+                "option out, or give another file"
+            )
 
 
 def _sha256(path: Path) -> str:
