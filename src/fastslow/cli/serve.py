@@ -50,8 +50,6 @@ def serve(
         raise InputError(f"serve needs {' and '.join(missing)}, not here: pip install 'fastslow[serve]'")
     if not 0 < max_request <= 16:
         raise InputError(f"got max_request={shown(max_request)}; above 0 and up to 16 MiB was expected")
-    if model is not None and model.lower().endswith(".onnx"):
-        raise InputError(f"got model={shown(model)}; an .onnx model is not served: give none, and send its features")
     from fastslow.serving.kept import KeptLearner
     from fastslow.serving.server import read_token, rules_for
     from fastslow.serving.server import serve as run

@@ -57,6 +57,7 @@ class KeptLearner:
         if path.suffix != ".safetensors":
             raise InputError(f"got {shown_path(path)} to keep what is learned; give a file that ends in .safetensors")
         refuse_unwritable(path)
+        _refuse_onnx(options.get("model"))
         self.path = path.resolve()
         self.folder = self.path.with_suffix(".serving")
         self._options = dict(options)
@@ -229,6 +230,7 @@ def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
 
 
 def _refuse_other_options(learner: FastSlowClassifier, options: Mapping[str, Any]) -> None:
+    _refuse_onnx(learner.model)
     there = learner.get_params()
     for name, value in options.items():
         if there[name] != value:
@@ -236,6 +238,12 @@ def _refuse_other_options(learner: FastSlowClassifier, options: Mapping[str, Any
                 f"got {name}={shown(value)} for a state that was begun with {name}={shown(there[name])}; leave the "
                 "option out, or give another file"
             )
+
+
+def _refuse_onnx(model: object) -> None:
+    """What such a model takes is arrays of its own, which no image file is."""
+    if str(model).lower().endswith(".onnx"):
+        raise InputError(f"got model={shown(model)}; an .onnx model is not served: give none, and send its features")
 
 
 def _sha256(path: Path) -> str:
