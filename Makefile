@@ -28,9 +28,11 @@ unit: $(STAMP)
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks --benchmark-only -o addopts="--import-mode=importlib"
 
-# Hours of damage and kills in minutes: the long form of tests/robustness; figures go to results/torture.json.
+# Hours of damage and kills in minutes: the long form of tests/robustness; figures go to results/torture.json and
+# results/serve.json.
 torture: $(STAMP)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m robustness.torture
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m robustness.serving
 
 clean:
 	rm -rf .venv build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage*

@@ -14,6 +14,7 @@ FLOORS = (
     ("methods",),
     ("protocol",),
     ("training", "estimators", "export"),
+    ("serving",),
     ("report",),
     ("studies",),
     ("cli", "app"),

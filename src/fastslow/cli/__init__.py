@@ -30,6 +30,7 @@ app.command("fastslow.cli.table:table", name="table")
 app.command("fastslow.cli.pack:pack", name="pack")
 app.command("fastslow.cli.statistics:statistics", name="statistics")
 app.command("fastslow.cli.forecast:forecast", name="forecast")
+app.command("fastslow.cli.serve:serve", name="serve")
 
 
 def main(arguments: list[str] | None = None) -> None:

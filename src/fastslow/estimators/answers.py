@@ -37,6 +37,22 @@ class Explanation(NamedTuple):
     weight: float
 
 
+class Answer(NamedTuple):
+    """All that is to be said about one example.
+
+    Attributes:
+        label: the likeliest.
+        novelty: see `Answers.novelty`; not finite where no class has a spread yet.
+        unknown: whether it is of none of the classes.
+        probabilities: the likeliest labels, each with its probability, the largest first.
+    """
+
+    label: Hashable
+    novelty: float
+    unknown: bool
+    probabilities: list[tuple[Hashable, float]]
+
+
 class NotFittedError(InputError, AttributeError):
     """Asked before anything was learned."""
 
@@ -172,6 +188,30 @@ class Answers:
 def _temperature(known: StreamMemory) -> float:
     """What likelihoods are divided by."""
     return PLAIN_TEMPERATURE if known.prior is None else TEMPERATURE
+
+
+def answers_in_full(learner: Answers, X: Any, top: int = 5) -> list[Answer]:  # noqa: ANN401 - as scikit-learn has it
+    """`predict`, `novelty` and `predict_proba` of each example, which is looked at once.
+
+    Args:
+        learner: to ask.
+        X: examples.
+        top: how many probabilities of each.
+
+    Raises:
+        ValueError: if nothing has been learned, or the examples cannot be used.
+    """
+    refuse_unless_whole("top", top, 1)
+    look, names = learner._look(X), learner._labels()
+    best = look.likelihood.numpy().argmax(1).tolist()
+    shares = (look.likelihood.double() / _temperature(learner._known())).softmax(1)
+    found = shares.topk(min(top, len(names)), dim=1)
+    return [
+        Answer(names[number], far, not far <= 1, [(names[i], p) for i, p in zip(numbers, values, strict=True)])
+        for number, far, numbers, values in zip(
+            best, learner._novelty(look).tolist(), found.indices.tolist(), found.values.tolist(), strict=True
+        )
+    ]
 
 
 def checked_threshold(threshold: Any) -> float:  # noqa: ANN401 - from users

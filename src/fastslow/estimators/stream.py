@@ -136,12 +136,7 @@ class FastSlowClassifier(Answers, Conventions):
         Raises:
             ValueError: if an example or a label cannot be used, or there is no room.
         """
-        if not hasattr(self, "memory_") or not len(self.memory_.examples):
-            features = self._encoder().make(X)
-            memory = self._new_memory(features.shape[1])
-        else:
-            features, memory = self._made(X), self.memory_
-        return self._teach(memory, features, y, () if classes is None else classes)
+        return learn_features(self, features_to_learn(self, X), y, () if classes is None else classes)
 
     def learn_one(self, x: Any, y: Hashable) -> FastSlowClassifier:  # noqa: ANN401
         """Learns one example, without its first axis."""
@@ -239,3 +234,38 @@ class FastSlowClassifier(Answers, Conventions):
         if self.model is None:
             self.n_features_in_ = features.shape[1]
         return self
+
+
+def features_to_learn(learner: FastSlowClassifier, X: Any) -> Tensor:  # noqa: ANN401 - as scikit-learn has it
+    """The first half of `partial_fit`: features of examples, shape (examples, features); nothing is learned.
+
+    Raises:
+        ValueError: if an example cannot be used.
+    """
+    return learner._made(X) if knows_something(learner) else learner._encoder().make(X)
+
+
+def learn_features(
+    learner: FastSlowClassifier,
+    features: Tensor,
+    y: Any,  # noqa: ANN401
+    classes: Iterable[Hashable] = (),
+) -> FastSlowClassifier:
+    """The second half of `partial_fit`.
+
+    Args:
+        learner: that learns.
+        features: as `features_to_learn` made them of this learner, shape (examples, features).
+        y: one label per example.
+        classes: labels that are to come.
+
+    Raises:
+        ValueError: if a label cannot be used, or there is no room.
+    """
+    memory = learner.memory_ if knows_something(learner) else learner._new_memory(features.shape[1])
+    return learner._teach(memory, features, y, classes)
+
+
+def knows_something(learner: FastSlowClassifier) -> bool:
+    """Whether a learner has any example; one that has forgotten all has none."""
+    return hasattr(learner, "memory_") and len(learner.memory_.examples) > 0

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=FastSlowClassifier)
 
 _FORMAT, _KIND = 1, "stream learner"
-#: A million examples of 128 features take half of it.
-_MAX_BYTES = 2**30
+#: The largest file. A million examples of 128 features take half of it.
+MAX_BYTES = 2**30
 _PLAIN = (str, int, float, bool)
 
 
@@ -37,9 +37,9 @@ def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     if strange := [label for label in labels if type(label) not in _PLAIN]:
         raise InputError(f"got the label {shown(strange[0])}; only texts and numbers can be saved: rename it")
     tensors = memory.examples.tensors()
-    if (size := sum(part.nbytes for part in tensors.values())) > _MAX_BYTES - MAX_HEADER_BYTES:
+    if (size := sum(part.nbytes for part in tensors.values())) > MAX_BYTES - MAX_HEADER_BYTES:
         raise InputError(
-            f"got {size} bytes to save; a file of at most {_MAX_BYTES} can be read back: keep fewer examples"
+            f"got {size} bytes to save; a file of at most {MAX_BYTES} can be read back: keep fewer examples"
         )
     # What the memory is held to; arguments set since count from the next fit on.
     parameters = learner.get_params() | memory.limits._asdict() | {"slow": memory.slow, "doubt_labels": memory.doubt}
@@ -64,7 +64,7 @@ def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noq
     Raises:
         ValueError: if the file is damaged or of another kind, or the model is not the one that it was saved with.
     """
-    tensors, header = load_tensors(path, _MAX_BYTES)
+    tensors, header = load_tensors(path, MAX_BYTES)
     name = shown_path(path)
     if header.get("format") != _FORMAT or header.get("kind") != _KIND:
         raise InputError(f"{name} holds no stream learner of format {_FORMAT}; it was saved by something else")

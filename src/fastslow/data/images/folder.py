@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
@@ -31,7 +32,6 @@ _ENOUGH_PIXELS = 4_000_000
 #: Share of images without plain paper from which on a folder is taken to hold photographs.
 _PHOTOGRAPHS = 0.2
 _CURE = f"add some, remove the folder, or save them under a name in {', '.join(sorted(SUFFIXES))}"
-_SMALLER = f"at most {MAX_PIXELS:,} pixels are read: scale it down"
 
 
 class _Listing(NamedTuple):
@@ -185,26 +185,41 @@ def _name(folder: Path) -> str:
     return os.fsencode(folder.name).decode("utf-8", "backslashreplace")
 
 
+def decoded(content: bytes, name: str, formats: tuple[str, ...], max_pixels: int) -> NDArray[Any]:
+    """Pixels of an image file that is held in memory: (height, width), or (height, width, 4) where some may be clear.
+
+    Args:
+        content: of the file.
+        name: of the image in messages.
+        formats: that may be read, of `FORMATS`.
+        max_pixels: the most that it may have; they are counted before any is decoded.
+
+    Raises:
+        InputError: if it is larger, damaged, or of another format.
+    """
+    return _decoded(io.BytesIO(content), name, formats, max_pixels)
+
+
 def _read(file: Path) -> NDArray[Any]:
-    """Pixels of one file: (height, width), or (height, width, 4) where some may be clear."""
+    return _decoded(file, str(file), FORMATS, MAX_PIXELS)
+
+
+def _decoded(source: Path | io.BytesIO, name: str, formats: tuple[str, ...], max_pixels: int) -> NDArray[Any]:
+    smaller = f"at most {max_pixels:,} pixels are read: scale it down"
     try:
-        with Image.open(file, formats=FORMATS) as opened:
-            _refuse_large(opened.size, file)
+        with Image.open(source, formats=formats) as opened:
+            width, height = opened.size
+            if width * height > max_pixels:
+                raise InputError(f"{name} is too large: {width} x {height} pixels; {smaller}")
             return _pixels(opened)
     except InputError:
         raise
     except PermissionError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}); see its permissions") from error
+        raise InputError(f"{name} cannot be read ({error.strerror}); see its permissions") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{file} is too large ({shown_reason(error)}); {_SMALLER}") from error
+        raise InputError(f"{name} is too large ({shown_reason(error)}); {smaller}") from error
     except Exception as error:  # on damaged files Pillow's readers raise whatever their parsing runs into
-        raise InputError(f"{file} is not a readable image ({shown_reason(error)}); repair or remove it") from error
-
-
-def _refuse_large(size: tuple[int, int], file: Path) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise InputError(f"{file} is too large: {width} x {height} pixels; {_SMALLER}")
+        raise InputError(f"{name} is not a readable image ({shown_reason(error)}); repair or remove it") from error
 
 
 def _pixels(opened: Image.Image) -> NDArray[Any]:

@@ -1,0 +1,261 @@
+"""What is asked over HTTP, and how it is answered."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastslow import FastSlowClassifier
+from fastslow.serving import app as app_module
+from fastslow.serving import changes
+from robustness import bodies
+
+VECTORS = {"model": None}
+
+
+def encoded(pixels, kind="PNG"):
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, kind)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+@pytest.fixture
+def taught(ask):
+    client = ask(VECTORS)
+    vectors = [[0.0, 0.0], [0.2, 0.0], [0.0, 0.2], [9.0, 9.0], [9.2, 9.0], [9.0, 9.2]]
+    answer = client.post("/learn", json={"vectors": vectors, "labels": ["near"] * 3 + [7] * 3})
+    assert answer.json() == {"change": 1, "examples": [0, 1, 2, 3, 4, 5]}
+    return client
+
+
+def test_what_is_taught_is_answered_as_the_learner_answers(taught):
+    queries = [[0.1, 0.1], [9.1, 9.1], [80.0, -50.0]]
+    answers = taught.post("/predict", json={"vectors": queries, "top": 2}).json()["answers"]
+    learner = taught.kept.learner
+    assert [one["label"] for one in answers] == ["near", 7, learner.predict_one(queries[2])]
+    assert [one["unknown"] for one in answers] == [False, False, True]
+    assert [one["novelty"] for one in answers] == pytest.approx(learner.novelty(queries), rel=1e-5)
+    for one, query in zip(answers, queries, strict=True):
+        shares = {part["label"]: part["probability"] for part in one["probabilities"]}
+        assert shares == pytest.approx(learner.predict_proba_one(query))
+        assert one["probabilities"][0]["label"] == one["label"]
+    only = taught.post("/predict", json={"vectors": queries[:1], "top": 1}).json()["answers"][0]["probabilities"]
+    assert [part["label"] for part in only] == ["near"]
+
+
+def test_what_is_forgotten_and_undone_is_counted(taught):
+    assert taught.post("/forget", json={"example": 0}).json() == {"change": 2}
+    assert taught.post("/forget", json={"label": 7}).json() == {"change": 3}
+    assert taught.get("/classes").json() == {"classes": [{"label": "near", "examples": 2}]}
+    assert taught.post("/undo", json={}).json() == {"change": 4}
+    assert taught.get("/classes").json()["classes"] == [{"label": "near", "examples": 2}, {"label": 7, "examples": 3}]
+    status = taught.get("/status").json()
+    assert (status["model"], status["classes"], status["examples"], status["changes"]) == (None, 2, 5, 4)
+
+
+def test_a_snapshot_is_a_learner(taught, tmp_path):
+    answer = taught.get("/snapshot")
+    (tmp_path / "sent.safetensors").write_bytes(answer.content)
+    learner = FastSlowClassifier.load(tmp_path / "sent.safetensors")
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert learner.examples_ == taught.kept.learner.examples_
+    assert taught.post("/undo", json={}).status_code == 200  # a snapshot changes nothing
+
+
+def test_nothing_learned_is_said_so(ask):
+    client = ask(VECTORS)
+    for answer in (client.post("/predict", json={"vectors": [[1.0]]}), client.get("/snapshot")):
+        assert answer.status_code == 409
+        assert "send examples to /learn first" in answer.json()["error"]
+    assert client.get("/classes").json() == {"classes": []}
+
+
+def test_a_distance_that_is_not_known_is_null(ask):
+    client = ask(VECTORS)
+    client.post("/learn", json={"vectors": [[0.0, 1.0]], "labels": ["only"]})
+    one = client.post("/predict", json={"vectors": [[3e30, 1.0]]}).json()["answers"][0]
+    assert one["unknown"]
+    assert one["label"] == "only"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_images_are_files_in_base64(ask, kind):
+    from fastslow.data import make_glyphs
+
+    drawings = make_glyphs(num_classes=2, per_class=2, seed=3).images.reshape(2, 2, 28, 28).numpy()
+    client = ask({"model": "omniglot-5w1s-fast"})
+    shown = [encoded(drawing[0], kind) for drawing in drawings]
+    assert client.post("/learn", json={"images": shown, "labels": ["a", "b"]}).status_code == 200
+    asked = [encoded(drawing[1], kind) for drawing in drawings]
+    answers = client.post("/predict", json={"images": asked}).json()["answers"]
+    assert [one["label"] for one in answers] == ["a", "b"]
+    refused = client.post("/predict", json={"vectors": [[1.0]]})
+    assert "got no images" in refused.json()["error"]
+
+
+def test_images_of_many_pixels_are_refused_before_they_are_decoded(ask, monkeypatch):
+    client = ask({"model": "omniglot-5w1s-fast", "crop": True}, max_body_bytes=2**20)
+    monkeypatch.setattr(changes, "MOST_PIXELS", 28 * 28 * 3)
+    whole = encoded(np.frombuffer(np.random.default_rng(0).bytes(28 * 28), np.uint8).reshape(28, 28))
+    answer = client.post("/learn", json={"images": [whole] * 4, "labels": ["a"] * 4})
+    assert answer.status_code == 422
+    assert "images[3] is too large: 28 x 28 pixels" in answer.json()["error"]
+    large = encoded(np.zeros((4000, 4000), np.uint8))
+    answer = client.post("/learn", json={"images": [large], "labels": ["a"]})
+    assert "too large: 4000 x 4000" in answer.json()["error"]
+
+
+def test_images_of_two_sizes_are_refused(ask):
+    client = ask({"model": "omniglot-5w1s-fast", "crop": True})
+    images = [encoded(np.eye(size, dtype=np.uint8) * 255) for size in (28, 30)]
+    answer = client.post("/learn", json={"images": images, "labels": ["a", "b"]})
+    assert "must have one size" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_wrong_bodies_are_refused_in_a_line(ask, images):
+    client = ask({"model": "omniglot-5w1s-fast"} if images else VECTORS)
+    assert client.post("/learn", json=bodies.right(images, "/learn")).status_code == 200
+    before = client.get("/classes").json()
+    for asked in bodies.wrong(150, 1, images=images, max_bytes=2**16):
+        answer = client.post(asked.path, content=asked.body, headers=asked.headers)
+        assert bodies.fault(asked, answer.status_code, answer.content) is None
+    assert client.get("/classes").json() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/learn", {"vectors": [[1.0, 2.0]], "labels": []}, "got 1 examples and 0 labels"),
+        ("/learn", {"labels": ["a"]}, "give images or vectors, and not both"),
+        ("/learn", {"vectors": [[1.0, 2.0]], "labels": [True]}, "labels.0: a text of 1 to 200 characters, or a whole"),
+        ("/learn", {"vectors": [[1.0, 2.0]], "labels": ["\ud800"]}, "labels.0: a text"),
+        ("/learn", {"vectors": [[1.0, 2.0], [1.0]], "labels": ["a", "b"]}, "vectors of 1 to 2 numbers"),
+        ("/learn", {"vectors": [], "labels": []}, "an empty list of vectors"),
+        ("/learn", {"images": ["*"], "labels": ["a"]}, "got no vectors; this learner has no model"),
+        ("/learn", {"vectors": [[1.0, 2.0]], "labels": [7.0]}, "labels.0: a text"),
+        ("/forget", {}, "give label or example, and not both"),
+        ("/forget", {"label": 1.5}, "label: a text of 1 to 200"),
+        ("/forget", {"label": "none"}, "which has not been learned"),
+        ("/forget", {"example": 99}, "is not kept"),
+        ("/undo", {"a": 1}, "a: Extra inputs are not permitted"),
+        ("/predict", {"vectors": [[1.0, 2.0]], "top": 0}, "top: Input should be greater than or equal to 1"),
+    ],
+)
+def test_what_is_wrong_is_said(taught, path, body, words):
+    answer = taught.post(path, content=json.dumps(body), headers=bodies.JSON)
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]
+
+
+def test_labels_that_no_file_can_hold_are_refused_before_they_are_learned(taught, monkeypatch):
+    monkeypatch.setattr(changes, "_OTHER_HEADER_BYTES", changes.MAX_HEADER_BYTES - 60)
+    answer = taught.post("/learn", json={"vectors": [[1.0, 2.0]], "labels": ["x" * 60]})
+    assert "the labels would take" in answer.json()["error"]
+    monkeypatch.setattr(changes, "MAX_BYTES", changes.MAX_HEADER_BYTES)
+    answer = taught.post("/learn", json={"vectors": [[1.0, 2.0]], "labels": ["near"]})
+    assert "begin with a smaller max_examples" in answer.json()["error"]
+    assert taught.get("/status").json()["changes"] == 1
+
+
+def test_paths_and_methods_that_there_are_not_are_refused(taught):
+    assert (taught.get("/none").status_code, taught.get("/learn").status_code) == (404, 405)
+    assert list(taught.get("/none").json()) == ["error"]
+    assert taught.post("/learn/", json={}).status_code == 404
+
+
+def test_without_the_token_nothing_is_told(ask):
+    client = ask(VECTORS, token="a" * 20, hosts=())
+    right = {"Authorization": f"Bearer {'a' * 20}"}
+    for headers in ({}, {"Authorization": "Bearer b"}, {"Authorization": "a" * 20}, {"Authorization": "Bearer é"}):
+        headers = {name: value.encode("latin-1") for name, value in headers.items()}
+        answer = client.get("/status", headers=headers)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert client.post("/undo", json={}, headers=headers).status_code == 401
+        assert client.get("/none", headers=headers).status_code == 401
+    assert client.get("/status", headers=right).status_code == 200
+    schema = client.get("/openapi.json").json()
+    assert schema["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert client.get("/docs").status_code == 200
+
+
+def test_a_page_of_the_web_is_kept_out(taught):
+    assert taught.get("/status", headers={"Host": "evil.example:8000"}).status_code == 421
+    assert taught.get("/status", headers={"Host": "testserver:8000"}).status_code == 200
+    answer = taught.post("/undo", content=b"{}", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 415
+
+
+def test_too_large_a_body_is_refused_whether_or_not_it_says_so(taught):
+    headers = {"Content-Type": "application/json"}
+    assert taught.post("/learn", content=b" " * (2**16 + 1), headers=headers).status_code == 413
+    parts = (b" " * 2**12 for _ in range(17))
+    assert taught.post("/learn", content=parts, headers=headers).status_code == 413
+
+
+def test_the_page_tells_what_is_sent_and_what_comes_back(taught):
+    schema = taught.get("/openapi.json").json()
+    assert set(schema["paths"]) == {"/learn", "/predict", "/forget", "/undo", "/classes", "/status", "/snapshot"}
+    learn = schema["paths"]["/learn"]["post"]
+    body = learn["requestBody"]["content"]["application/json"]["schema"]
+    assert set(body["properties"]) == {"images", "vectors", "labels"}
+    assert learn["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("Taught")
+    assert "422" in learn["responses"]
+
+
+def test_a_disk_that_fails_acknowledges_nothing_and_goes_on_when_it_is_mended(taught, monkeypatch):
+    before = taught.get("/classes").json()
+    body = {"vectors": [[1.0, 1.0]], "labels": ["new"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        answer = taught.post("/learn", json=body)
+        assert answer.status_code == 503
+        assert "No space left on device" in answer.json()["error"]
+    assert taught.get("/classes").json() == before
+    assert taught.post("/learn", json=body).json()["change"] == 2
+
+
+def test_a_state_that_cannot_be_read_back_answers_nothing_more(taught, monkeypatch):
+    with monkeypatch.context() as patch:
+        for name in ("write", "ftruncate"):
+            patch.setattr(os, name, lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        assert taught.post("/undo", json={}).status_code == 503
+    answer = taught.get("/status")
+    assert answer.status_code == 503
+    assert "mend it and start again" in answer.json()["error"]
+
+
+def test_a_fault_of_ours_is_no_traceback(taught, monkeypatch):
+    monkeypatch.setattr(app_module, "classes_of", lambda _: 1 / 0)
+    answer = taught.get("/classes")
+    assert (answer.status_code, list(answer.json())) == (500, ["error"])
+    assert taught.get("/status").status_code == 200
+
+
+def test_too_many_that_wait_are_refused(taught, monkeypatch):
+    monkeypatch.setattr(app_module, "_MOST_WAITING", 2)
+    monkeypatch.setattr(app_module, "classes_of", lambda _: time.sleep(0.5) or [])
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: taught.get("/classes"), range(6)))
+    codes = {answer.status_code for answer in answers}
+    assert codes == {200, 503}
+    assert next(a for a in answers if a.status_code == 503).headers["Retry-After"] == "1"
+
+
+def test_changes_of_many_at_once_are_all_made_and_numbered(taught):
+    def teach(number):
+        return taught.post("/learn", json={"vectors": [[float(number), 0.5]], "labels": [f"c{number}"]}).json()
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(teach, range(40)))
+    assert sorted(one["change"] for one in said) == list(range(2, 42))
+    rows = {row.example: row.label for row in taught.kept.learner.examples_}
+    assert all(rows[one["examples"][0]] == f"c{number}" for number, one in enumerate(said))

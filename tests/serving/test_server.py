@@ -1,0 +1,135 @@
+"""What a server may be bound to, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+
+from fastslow.cli import main
+from fastslow.errors import InputError
+from fastslow.serving import server
+from fastslow.serving.kept import KeptLearner
+from fastslow.serving.server import TOKEN_VARIABLE, read_token, rules_for
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.3.2.1"])
+def test_on_this_machine_no_token_is_needed(host):
+    rules = rules_for(host, "", 9)
+    assert host in rules.hosts
+    assert "localhost" in rules.hosts
+    assert rules_for(host, "t" * 20, 9).hosts == ()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
+def test_elsewhere_a_token_is_needed(host):
+    with pytest.raises(InputError, match="no token: give --token-file"):
+        rules_for(host, "", 9)
+    assert rules_for(host, "t" * 20, 9).token == "t" * 20
+
+
+def test_a_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    file = tmp_path / "token"
+    file.write_text("a" * 32 + "\n")
+    monkeypatch.setenv(TOKEN_VARIABLE, "b" * 32)
+    assert (read_token(file), read_token(None)) == ("a" * 32, "b" * 32)
+    monkeypatch.delenv(TOKEN_VARIABLE)
+    assert read_token(None) == ""
+
+
+@pytest.mark.parametrize("token", ["", "short", "a b" * 10, "é" * 20])
+def test_a_token_that_is_none_is_refused(tmp_path, token):
+    file = tmp_path / "token"
+    file.write_text(token, encoding="utf-8")
+    with pytest.raises(InputError, match="holds no token"):
+        read_token(file)
+
+
+def test_a_server_stops_at_a_signal_and_saves(tmp_path, monkeypatch):
+    started = threading.Event()
+    made = []
+
+    class Told(server._Server):
+        def __init__(self, config):
+            super().__init__(config)
+            made.append(self)
+
+    monkeypatch.setattr(server, "_Server", Told)
+    said = []
+    kept = KeptLearner(tmp_path / "a.safetensors", {"model": None})
+
+    def say(text):
+        said.append(text)
+        started.set()
+
+    thread = threading.Thread(target=server.serve, args=(kept, "127.0.0.1", 0, rules_for("127.0.0.1", "", 999), say))
+    thread.start()
+    assert started.wait(30)
+    address = said[0].split()[2]
+    answer = httpx.post(f"{address}/learn", json={"vectors": [[1.0]], "labels": ["a"]})
+    assert answer.json() == {"change": 1, "examples": [0]}
+    made[0].handle_exit(signal.SIGTERM, None)
+    thread.join(30)
+    assert said[1] == f"stopped; what was learned is in {kept.path}"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_signals_are_given_back(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    made = server._Server(server.uvicorn.Config("none"))
+    with made.capture_signals():
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(0.01)
+        assert made.should_exit
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_port_that_is_taken_is_said(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SystemExit) as stopped:
+        main(
+            [
+                "serve",
+                "--state",
+                str(tmp_path / "a.safetensors"),
+                "--model",
+                "none",
+                "--port",
+                str(other.getsockname()[1]),
+            ]
+        )
+    assert stopped.value.code == 2
+    assert "cannot be had" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "0.0.0.0"], "which others can reach, and no token"),
+        (["--max-request", "0"], "got max_request=0.0"),
+        (["--model", "a.onnx"], "an .onnx model is not served"),
+        (["--port", "70000"], "0 to 65535 was expected"),
+        (["--model", "none such"], "none such"),
+        (["--token-file", "missing"], "there is no file missing"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(tmp_path, capsys, monkeypatch, arguments, words):
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        main(["serve", "--state", str(tmp_path / "a.safetensors"), *arguments])
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path, capsys, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr("fastslow.cli.serve.find_spec", lambda name: None if name == "uvicorn" else real(name))
+    with pytest.raises(SystemExit):
+        main(["serve", "--state", str(tmp_path / "a.safetensors")])
+    assert "serve needs uvicorn, not here: pip install 'fastslow[serve]'" in capsys.readouterr().err
