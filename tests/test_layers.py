@@ -14,7 +14,7 @@ FLOORS = (
     ("methods",),
     ("protocol",),
     ("training", "estimators", "export"),
-    ("report",),
+    ("report", "play"),
     ("studies",),
     ("cli", "app"),
 )

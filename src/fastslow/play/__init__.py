@@ -1,0 +1,1 @@
+"""A page to play with: teach a memory characters by drawing, in the browser."""
