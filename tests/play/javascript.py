@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastslow.play.page import script
+from fastslow.play.page import joined
 
 
 def node() -> str | None:
@@ -25,7 +25,7 @@ needs_node = pytest.mark.skipif(node() is None, reason="no node here: pip instal
 
 def run_script(folder, files, code, given):
     """What `code` returns, as JSON, where the files are loaded and `given` is what it was given, as JSON."""
-    program = f"""{script(files)}
+    program = f"""{joined(files)}
 const given = JSON.parse(require("fs").readFileSync(0, "utf8"));
 function refused(call) {{ try {{ call(); }} catch (error) {{ return error.message; }} return null; }}
 function main() {{ {code} }}

@@ -38,7 +38,7 @@ function createMemory(tensors, config) {
     return { query, weights, output: gatesOf(outward(joined(query, read))).hidden };
   }
 
-  /** Eqs. 9, 10 and 7: a slot, its key the query, its value made again under weights moved by the predicted gradient. */
+  /** Eqs. 9, 10 and 7: a slot; its value is made again under weights that the predicted gradient has moved. */
   function write(features, label) {
     const { query, output } = look(features, initial, LEFT_OUT);
     const inputs = joined(output, query);
@@ -76,7 +76,7 @@ function joined(first, second) {
   return both;
 }
 
-/** Eq. 3 by distance. An offset is taken off in 32 bits, which rounds the scores of an empty memory as the library does. */
+/** Eq. 3 by distance. An offset is taken off in 32 bits, which rounds an empty memory's scores as the library does. */
 function address(query, slots, sharpness, offset) {
   const scores = slots.map(({ key }) => {
     let score = 0;
@@ -125,4 +125,10 @@ function gateDeltas({ i, g, o, squashed }, gradient) {
     deltas[2 * dim + d] = gradient[d] * squashed[d] * o[d] * (1 - o[d]);
   }
   return deltas;
+}
+
+/** How likely a drawing is of none of the classes, from the root of its distance to the nearest of so many keys.
+ * Fitted to characters of Omniglot's validation part, of classes shown and not shown, 2 to 20 of them. */
+function strangeness(distance, numSlots) {
+  return sigmoid(16 * (Math.sqrt(distance) - 0.926 + 0.053 * Math.log(numSlots)));
 }

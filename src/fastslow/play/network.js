@@ -10,7 +10,9 @@ function createEncoder({ config, tensors }) {
     const name = `encoder.encoder.blocks.${b}.`;
     return {
       conv: foldedConvolution(tensors, `${name}conv`, `${name}norm`, channels),
-      residual: config.residual[b] ? foldedConvolution(tensors, `${name}residual_conv`, `${name}residual_norm`, channels) : null,
+      residual: config.residual[b]
+        ? foldedConvolution(tensors, `${name}residual_conv`, `${name}residual_norm`, channels)
+        : null,
     };
   });
   const project = foldedProjection(tensors, config);
@@ -30,7 +32,9 @@ function createEncoder({ config, tensors }) {
 function foldedConvolution(tensors, name, norm, outs) {
   const weight = tensors[`${name}.weight`];
   const ins = weight.length / (9 * outs);
-  const [gain, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((part) => tensors[`${norm}.${part}`]);
+  const [gain, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
+    (part) => tensors[`${norm}.${part}`],
+  );
   const weights = new Float32Array(weight.length);
   const bias = new Float32Array(outs);
   for (let out = 0; out < outs; out++) {

@@ -20,12 +20,13 @@ FOLDER = Path(__file__).parent
 #: What runs a model, and the page around it; each may use those before it.
 ENGINE = ("weights.js", "network.js", "memory.js", "resize.js", "preparation.js")
 PAGE = ("project.js", "pad.js", "views.js", "challenges.js", "page.js")
+STYLE = ("page.css", "parts.css", "narrow.css")
 #: Made-up characters for the page's challenges: how many, drawings of each, and which.
 GLYPHS, DRAWINGS, SEED = 40, 3, 2020
 
 
-def script(names: tuple[str, ...]) -> str:
-    """Files of JavaScript as one."""
+def joined(names: tuple[str, ...]) -> str:
+    """Files of this folder as one text."""
     return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -39,10 +40,10 @@ def play_page(source: str | Path = MODEL) -> str:
         ValueError: if there is no such model, or it is none that the page can run.
     """
     parts = {
-        "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
+        "style": joined(STYLE),
         "model": base64.b64encode(model_bytes(load_model(source))).decode("ascii"),
         "glyphs": json.dumps(_glyphs()),
-        "script": script(ENGINE + PAGE),
+        "script": joined(ENGINE + PAGE),
     }
     page = (FOLDER / "page.html").read_text(encoding="utf-8")
     for name, content in parts.items():

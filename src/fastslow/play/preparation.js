@@ -1,4 +1,4 @@
-// Pictures as a model takes them, as data/preparation.py has it: grey in [0, 1], ink bright, cut to the ink, full contrast.
+// Pictures as a model takes them, as data/preparation.py has it: grey in [0, 1], ink bright, of full contrast.
 // An image is {pixels, width, height}; pixels are 32-bit floats, row after row.
 "use strict";
 
@@ -87,7 +87,9 @@ function isBinary({ pixels }) {
 /** Whether the ink is darker than its paper; refuses what has no ink. */
 function isDark(image, ink) {
   const paper = paperOf(image);
-  const sided = { auto: (value) => value, bright: (value) => Math.max(value, 0), dark: (value) => Math.min(value, 0) }[ink];
+  const sided = { auto: (value) => value, bright: (value) => Math.max(value, 0), dark: (value) => Math.min(value, 0) }[
+    ink
+  ];
   const deviations = image.pixels.map((value) => sided(value - paper));
   const contrast = mostOf(deviations.map(Math.abs));
   if (contrast < LEAST_CONTRAST) throw new UnclearDrawing("There is nothing drawn on it.");
@@ -137,7 +139,7 @@ function inkBox({ pixels, width, height }, least) {
   return box;
 }
 
-/** Scaled to fit a square, centred on its own paper: in bytes of its own polarity, in floats where noise goes below 0. */
+/** Scaled to fit a square, centred on its own paper: in bytes of its own polarity; in floats where some are below 0. */
 function fitted(image, size, dark) {
   if (image.width === size && image.height === size) return image;
   const inBytes = image.pixels.every((value) => value >= 0);
@@ -164,7 +166,8 @@ function stretched(image) {
   if (contrast < LEAST_CONTRAST) throw new UnclearDrawing("The ink is too thin to be seen; draw larger.");
   const border = borderOf(depth).map(Math.abs);
   const blank = border.filter((value) => value < contrast / 4);
-  if (blank.length === 0) throw new UnclearDrawing("There is ink all along the border; leave a margin around the drawing.");
+  if (blank.length === 0)
+    throw new UnclearDrawing("There is ink all along the border; leave a margin around the drawing.");
   const squares = blank.reduce((sum, value) => sum + value * value, 0);
   const noise = median(border) === 0 ? 0 : Math.sqrt(squares / blank.length);
   if (noise > MOST_NOISE * contrast) throw new UnclearDrawing("The ink hardly stands out from uneven paper.");
@@ -178,7 +181,8 @@ function smoothed({ pixels, width, height }) {
   const sums = pixels.map((_, i) => {
     let sum = 0;
     for (let dy = -1; dy <= 1; dy++) {
-      for (let dx = -1; dx <= 1; dx++) sum += weight(dy) * weight(dx) * ink((i % width) + dx, Math.floor(i / width) + dy);
+      for (let dx = -1; dx <= 1; dx++)
+        sum += weight(dy) * weight(dx) * ink((i % width) + dx, Math.floor(i / width) + dy);
     }
     return sum;
   });

@@ -32,17 +32,15 @@ function base64Of(bytes) {
 
 /** What a model is (`config`) and its numbers by name (`tensors`), as 32 bits. */
 function readModel(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const size = Number(view.getBigUint64(0, true));
+  const size = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + size)));
   const config = JSON.parse(header.__metadata__.fastslow).header.model;
   const tensors = {};
   for (const [name, entry] of Object.entries(header)) {
     if (entry.dtype !== "F16") continue;
     const [begin, end] = entry.data_offsets;
-    const numbers = new Float32Array((end - begin) / 2);
-    for (let i = 0; i < numbers.length; i++) numbers[i] = HALVES[view.getUint16(8 + size + begin + 2 * i, true)];
-    tensors[name] = numbers;
+    const halves = new Uint16Array(bytes.slice(8 + size + begin, 8 + size + end).buffer);
+    tensors[name] = Float32Array.from(halves, (bits) => HALVES[bits]);
   }
   return { config, tensors };
 }
