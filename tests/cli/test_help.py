@@ -16,10 +16,8 @@ import pytest
         ["--version"],
         ["train", "--help"],
         ["train", "fewshot", "--help"],
-        *(
-            [name, "--help"]
-            for name in ("evaluate", "data", "quickstart", "report", "table", "pack", "reproduce", "play")
-        ),
+        *([name, "--help"] for name in ("evaluate", "data", "quickstart", "report", "table", "pack", "reproduce")),
+        ["play", "--help"],
         ["study", "lines", "--help"],
         ["reproduce", "no-such-study"],
         ["study", "lines", "no-such-study"],

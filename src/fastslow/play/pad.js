@@ -1,7 +1,7 @@
 // A sheet to draw on with mouse, finger, pen or keys, and what it holds as a model takes it.
 "use strict";
 
-const PEN_SHARE = 1 / 17; // width of the line on the sheet
+const PEN_SHARE = 1 / 22; // width of the line on the sheet
 const RASTER = 112; // edge of the picture that strokes are drawn into, four times what a model takes
 const MIDDLES = 18 / 28; // longer side of the pen's way in it, as in the characters that a model was trained on
 const RASTER_PEN = 1.65 / 28;

@@ -9,6 +9,7 @@
   const figures = {};
   let slots = [];
   let waiting = 0;
+  let sheet = {};
   const pad = createPad(element("pad"), padChanged);
 
   const say = (words, wrong = false) => {
@@ -54,8 +55,12 @@
     showAnswer();
   }
 
+  /** What is on the sheet, made once for all that is done with it. */
   function drawn() {
-    return pad.isBlank() ? null : drawingOfStrokes(pad.strokes(), size);
+    if (sheet.strokes !== pad.strokes()) {
+      sheet = { strokes: pad.strokes(), drawing: drawingOfStrokes(pad.strokes(), size) };
+    }
+    return sheet.drawing;
   }
 
   /** Shows what the memory makes of what is on the sheet. */
@@ -214,21 +219,23 @@
   figures.ready = performance.now();
   document.body.dataset.ready = figures.ready.toFixed(0);
   showProject();
-  setTimeout(warmUp, 50);
+  warmUp(20);
 
-  /** The first passes are slow, before the browser has made the code quick: not while someone draws. */
-  function warmUp() {
-    for (let i = 1; i < 8; i++) {
+  /** The first passes are slow, before the browser has made the code quick: some are made while nobody draws. */
+  function warmUp(passes) {
+    if (passes === 0) return;
+    setTimeout(() => {
       const drawing = drawingOfStrokes(
         [
           [
             [0, 0],
-            [i, 1],
+            [passes, 1],
           ],
         ],
         size,
       );
-      mind.answer(drawing, mind.slotsOf(withDrawing(EMPTY_PROJECT, "warm", drawing, engine)));
-    }
+      if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: [{ name: "", drawings: [drawing] }] }));
+      warmUp(passes - 1);
+    }, 20);
   }
 })();

@@ -82,7 +82,12 @@ function classCards(project, size, actions) {
     made(
       "li",
       { class: "class" },
-      made("div", { class: "drawings" }, ...drawings.slice(0, 4).map((drawing) => thumbnail(drawing, size, ""))),
+      made(
+        "div",
+        { class: "drawings" },
+        thumbnail(drawings[0], size, ""),
+        drawings.length > 1 ? made("small", {}, `×${drawings.length}`) : "",
+      ),
       made("input", {
         class: "rename",
         value: name,
