@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
 import shutil
@@ -132,7 +131,7 @@ class Browser:
         for place in places[1:]:
             self.call("Input.dispatchMouseEvent", type="mouseMoved", **place, button="left", buttons=1)
         self.call("Input.dispatchMouseEvent", type="mouseReleased", **places[-1], **button)
-        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+        self.wait("!document.querySelector('[aria-busy]')")
 
     def give_files(self, selector: str, *paths: Path) -> None:
         root = self.call("DOM.getDocument")["root"]["nodeId"]
@@ -145,6 +144,8 @@ class Browser:
 
 def _pipe() -> tuple[int, int]:
     """A pipe whose ends are above the numbers that the browser reads and writes."""
+    import fcntl  # which Windows has not
+
     ends = os.pipe()
     high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
     for end in ends:

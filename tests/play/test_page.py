@@ -181,6 +181,24 @@ def test_keys_alone_draw_and_teach(browser):
     assert browser.text("#status") == "Learned “el”."
 
 
+def control_z(browser):
+    pressed = "new KeyboardEvent('keydown', {key: 'z', ctrlKey: true, bubbles: true})"
+    browser.run(f"document.body.dispatchEvent({pressed})")
+
+
+def test_control_z_takes_back_strokes_first(browser):
+    teach(browser, "ring", SIGNS["ring"])
+    draw(browser, SIGNS["cross"])
+    for _ in range(2):
+        browser.run(
+            "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'z', ctrlKey: true, bubbles: true}))"
+        )
+    assert browser.run("document.querySelector('#clear').disabled")
+    assert taught(browser) == ["ring"]
+    control_z(browser)
+    assert taught(browser) == []
+
+
 def test_fingers_draw(browser):
     browser.resize(390, 844, touch=True)
     browser.call("Emulation.setTouchEmulationEnabled", enabled=True)

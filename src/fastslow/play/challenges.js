@@ -118,7 +118,12 @@ function playGame(body, game, mind, size, again) {
     }
 
     function draw() {
-      const canvas = made("canvas", { class: "pad", tabindex: 0, role: "img", "aria-label": "Sheet to draw on" });
+      const canvas = made("canvas", {
+        class: "pad",
+        tabindex: 0,
+        role: "application",
+        "aria-label": "Sheet to draw on",
+      });
       const done = made("button", { type: "button", class: "main", disabled: true, click: ask }, "Done");
       const clear = made("button", { type: "button", click: () => pad.clear() }, "Clear");
       const pad = createPad(canvas, () => (done.disabled = pad.isBlank()));

@@ -30,9 +30,9 @@ function createPad(canvas, changed) {
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   }
 
-  function extend(point) {
+  function extend(points) {
     const last = strokes[strokes.length - 1];
-    change([...strokes.slice(0, -1), [...last, point]]);
+    change([...strokes.slice(0, -1), [...last, ...points]]);
   }
 
   canvas.addEventListener("pointerdown", (event) => {
@@ -44,7 +44,8 @@ function createPad(canvas, changed) {
   });
   canvas.addEventListener("pointermove", (event) => {
     if (event.pointerId !== drawing) return;
-    for (const part of event.getCoalescedEvents?.() ?? [event]) extend(placeOf(part));
+    const parts = event.getCoalescedEvents?.() ?? [];
+    extend((parts.length ? parts : [event]).map(placeOf));
   });
   for (const end of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(end, (event) => {
@@ -60,7 +61,7 @@ function createPad(canvas, changed) {
     } else if (event.key in ARROWS) {
       keys.used = true;
       keys.at = keys.at.map((value, i) => Math.min(0.95, Math.max(0.05, value + ARROWS[event.key][i] * KEY_STEP)));
-      if (keys.down) extend(keys.at);
+      if (keys.down) extend([keys.at]);
     } else return;
     event.preventDefault();
     show();

@@ -65,7 +65,9 @@
 
   /** Shows what the memory makes of what is on the sheet. */
   function showAnswer() {
+    clearTimeout(waiting);
     waiting = 0;
+    element("answers").removeAttribute("aria-busy");
     const asked = !pad.isBlank() && slots.length > 0;
     const answer = asked ? timed("answered", () => mind.answer(drawn(), slots)) : null;
     element("verdict").textContent = asked
@@ -83,7 +85,8 @@
     const blank = pad.isBlank();
     element("hint").hidden = !blank;
     element("back").disabled = element("clear").disabled = blank;
-    waiting ||= requestAnimationFrame(showAnswer);
+    element("answers").setAttribute("aria-busy", "true");
+    waiting ||= setTimeout(showAnswer, 2 * (figures.answered ?? 5)); // where answers are slow, lines are not
   }
 
   function change(project, what) {
@@ -196,7 +199,8 @@
     const control = event.ctrlKey || event.metaKey;
     if (control && event.key === "z") {
       event.preventDefault();
-      undo();
+      if (pad.isBlank()) undo();
+      else pad.takeBack();
     } else if (!control && !event.altKey && /^[^\s]$/u.test(event.key)) {
       element("name").focus(); // the letter goes there
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -41,7 +42,8 @@ def page_server(page: str, port: int = 0) -> ThreadingHTTPServer:
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
             if found:
-                self.wfile.write(body)
+                with contextlib.suppress(ConnectionError):  # who asked has gone
+                    self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - the base class's
             """Says nothing."""

@@ -18,7 +18,12 @@ function made(tag, attributes = {}, ...children) {
 
 /** A drawing as a small picture, its ink dark; the style sheet turns it in the dark. */
 function thumbnail(drawing, size, label) {
-  const canvas = made("canvas", { class: "thumb", width: size, height: size, role: "img", "aria-label": label });
+  const canvas = made("canvas", {
+    class: "thumb",
+    width: size,
+    height: size,
+    ...(label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" }),
+  });
   const pixels = new ImageData(size, size);
   drawing.forEach((value, i) => (pixels.data[4 * i + 3] = value));
   canvas.getContext("2d").putImageData(pixels, 0, 0);
