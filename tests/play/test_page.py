@@ -102,6 +102,16 @@ def test_three_signs_are_learned_from_one_drawing_each_and_known_again(browser):
     assert answers(browser)["none of these"] > 50
 
 
+def test_a_dot_and_a_sheet_full_of_ink_are_drawings_too(browser):
+    teach(browser, "dot", [[(0.1, 0.9)]])
+    lines = [(x, 0.02 + y / 32) for y in range(31) for x in ((0.02, 0.98) if y % 2 else (0.98, 0.02))]
+    teach(browser, "night", [lines])
+    draw(browser, [[(0.5, 0.5)]])
+    assert browser.text("#verdict") == "It is “dot”"
+    draw(browser, [lines])
+    assert browser.text("#verdict") == "It is “night”"
+
+
 def rename_second(browser, name):
     field = "document.querySelectorAll('.rename')[1]"
     browser.run(f"{field}.value = {name!r}; {field}.dispatchEvent(new Event('change'))")

@@ -48,7 +48,9 @@
     slots = mind.slotsOf(project);
     element("used").textContent = `${slots.length} of ${engine.numSlots} slots`;
     element("nothing").hidden = slots.length > 0;
+    const focused = [...element("classes").querySelectorAll("input, button")].indexOf(document.activeElement);
     element("classes").replaceChildren(...classCards(project, size, { rename, teach: teachAs, forget }));
+    element("classes").querySelectorAll("input, button")[focused]?.focus();
     element("save").disabled = slots.length === 0;
     element("undo").disabled = history.last === null;
     element("undo").title = history.last === null ? "" : `Undo: ${history.last}`;
