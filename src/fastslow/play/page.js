@@ -72,6 +72,7 @@
     element("answers").removeAttribute("aria-busy");
     const asked = !pad.isBlank() && slots.length > 0;
     const answer = asked ? timed("answered", () => mind.answer(drawn(), slots)) : null;
+    if (!asked && !pad.isBlank()) mind.see(drawn()); // so that the first one is learned at once, too
     element("verdict").textContent = asked
       ? answerInWords(answer)
       : slots.length

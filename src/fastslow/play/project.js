@@ -143,5 +143,5 @@ function createMind(engine) {
     return { names, shares, none, weights };
   }
 
-  return { slotsOf, answer };
+  return { see: featuresOf, slotsOf, answer };
 }
