@@ -15,7 +15,7 @@ FLOORS = (
     ("protocol",),
     ("training", "estimators", "export"),
     ("serving",),
-    ("report",),
+    ("report", "play"),
     ("studies",),
     ("cli", "app"),
 )

@@ -17,6 +17,7 @@ import pytest
         ["train", "--help"],
         ["train", "fewshot", "--help"],
         *([name, "--help"] for name in ("evaluate", "data", "quickstart", "report", "table", "pack", "reproduce")),
+        ["play", "--help"],
         ["study", "lines", "--help"],
         ["reproduce", "no-such-study"],
         ["study", "lines", "no-such-study"],

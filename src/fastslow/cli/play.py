@@ -1,0 +1,58 @@
+"""`fastslow play`: a page to teach a memory by drawing."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+PAGE_NAME = "index.html"
+
+
+def play(
+    *,
+    model: str = "pretrained:omniglot-20w1s-fast",
+    out: Path | None = None,
+    export_site: Path | None = None,
+    port: int = 0,
+    browser: bool = True,
+) -> None:
+    """Open a page in which a memory learns characters from one drawing each.
+
+    The page is one file with all in it. It is served to this machine alone until Ctrl+C, or written with --out or
+    --export-site.
+
+    Args:
+        model: pretrained:NAME, a run folder or a .safetensors file, of method fastslow in preset default.
+        out: HTML file to write instead, to be opened by a double click.
+        export_site: folder to write index.html to instead, for a web server.
+        port: to serve at; 0 for any that is free.
+        browser: open it in the browser.
+    """
+    from fastslow.files import refuse_unwritable, write_text
+
+    paths = [path for path in (out, export_site and export_site / PAGE_NAME) if path is not None]
+    for path in paths:
+        refuse_unwritable(path)
+
+    from fastslow.play.page import play_page
+
+    page = play_page(model)
+    for path in paths:
+        write_text(path, page)
+        print(path)
+    if not paths:
+        _serve(page, port, browser)
+
+
+def _serve(page: str, port: int, browser: bool) -> None:
+    import webbrowser
+
+    from fastslow.play.serve import HOST, page_server
+
+    with page_server(page, port) as server:
+        address = f"http://{HOST}:{server.server_port}/"
+        print(f"{address} (Ctrl+C ends it)", flush=True)
+        if browser:
+            webbrowser.open(address)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()

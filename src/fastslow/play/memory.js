@@ -1,0 +1,134 @@
+// The memory and its fast rule, as core/keyed_memory.py and methods/default_rule.py have them.
+// Each drawing is written as the empty memory sees it, so a slot depends on its own drawing and label alone.
+"use strict";
+
+const LEFT_OUT = 1e4;
+
+const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+
+/** What a page asks of a model: embed a drawing, write it under a label, answer from written slots. */
+function createEngine(bytes) {
+  const model = readModel(bytes);
+  const { config, tensors } = model;
+  const memory = createMemory(tensors, config);
+  return {
+    numClasses: config.n_way,
+    numSlots: config.num_slots,
+    imageSize: config.image_size,
+    embed: createEncoder(model),
+    write: (features, label) => memory.write(features, label),
+    answer: (features, slots) => memory.answer(features, slots),
+  };
+}
+
+function createMemory(tensors, config) {
+  const initial = initialSlots(tensors["memory.initial_slots"], config);
+  const sharpness = Math.exp(tensors["memory.log_sharpness"][0]);
+  const layer = (name) => (inputs) => linear(inputs, tensors[`${name}.weight`], tensors[`${name}.bias`]);
+  const [inward, outward, writing] = ["input", "output", "write"].map((name) => layer(`memory.${name}_controller`));
+  const [predicting, head, decode] = ["predictor.layer", "predictor.head", "decoder"].map(layer);
+  const stepSize = Math.exp(tensors["step_size.log"][0]);
+
+  /** Eqs. 2-5: asks slots; those that were never written are left out together. */
+  function look(features, slots, offset) {
+    const moved = gatesOf(inward(features)).hidden;
+    const query = features.map((value, i) => value + moved[i]);
+    const weights = address(query, slots, sharpness, offset);
+    const read = mean(slots, weights);
+    return { query, weights, output: gatesOf(outward(joined(query, read))).hidden };
+  }
+
+  /** Eqs. 9, 10 and 7: a slot; its value is made again under weights that the predicted gradient has moved. */
+  function write(features, label) {
+    const { query, output } = look(features, initial, LEFT_OUT);
+    const inputs = joined(output, query);
+    const before = writing(inputs);
+    const gates = gatesOf(before);
+    const wanted = new Float32Array(config.n_way);
+    wanted[label] = 1;
+    const gradient = head(gatesOf(predicting(joined(gates.hidden, wanted))).hidden);
+    const size = stepSize * inputs.reduce((sum, value) => sum + value * value, 0);
+    const deltas = gateDeltas(gates, gradient);
+    return { key: query, value: gatesOf(before.map((value, i) => value - size * deltas[i])).hidden };
+  }
+
+  /** Eq. 8: logits of all classes; the slots' address weights; the distance to the nearest key, squared, a feature. */
+  function answer(features, slots) {
+    const { query, weights, output } = look(features, slots, 0);
+    const nearest = Math.min(...slots.map((slot) => squaredDistance(query, slot.key)));
+    return { logits: decode(output), weights, distance: nearest / query.length };
+  }
+
+  return { write, answer };
+}
+
+function initialSlots(numbers, { num_slots, dim }) {
+  return Array.from({ length: num_slots }, (_, s) => ({
+    key: numbers.subarray(2 * s * dim, (2 * s + 1) * dim),
+    value: numbers.subarray((2 * s + 1) * dim, (2 * s + 2) * dim),
+  }));
+}
+
+function joined(first, second) {
+  const both = new Float32Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
+
+/** Eq. 3 by distance. An offset is taken off in 32 bits, which rounds an empty memory's scores as the library does. */
+function address(query, slots, sharpness, offset) {
+  const scores = slots.map(({ key }) => {
+    let score = 0;
+    for (let i = 0; i < key.length; i++) score += key[i] * (query[i] - 0.5 * key[i]);
+    return offset ? Math.fround(Math.fround(sharpness * score) - offset) : sharpness * score;
+  });
+  return softmax(scores);
+}
+
+function softmax(scores) {
+  const most = Math.max(...scores);
+  const parts = Array.from(scores, (score) => Math.exp(score - most));
+  const total = parts.reduce((sum, part) => sum + part, 0);
+  return parts.map((part) => part / total);
+}
+
+/** Eq. 4: the mean of the slots' values. */
+function mean(slots, weights) {
+  const sums = new Float64Array(slots[0].value.length);
+  slots.forEach(({ value }, s) => value.forEach((number, i) => (sums[i] += weights[s] * number)));
+  return Float32Array.from(sums);
+}
+
+function squaredDistance(first, second) {
+  return first.reduce((sum, value, i) => sum + (value - second[i]) ** 2, 0);
+}
+
+/** An LSTM step from zeros, where there is nothing to forget, from its pre-activations in the order i, g, o. */
+function gatesOf(preactivation) {
+  const dim = preactivation.length / 3;
+  const i = preactivation.slice(0, dim).map(sigmoid);
+  const g = preactivation.slice(dim, 2 * dim).map(Math.tanh);
+  const o = preactivation.slice(2 * dim).map(sigmoid);
+  const squashed = i.map((gate, d) => Math.tanh(gate * g[d]));
+  return { i, g, o, squashed, hidden: o.map((gate, d) => gate * squashed[d]) };
+}
+
+/** A gradient at the step's output, taken back to its pre-activations. */
+function gateDeltas({ i, g, o, squashed }, gradient) {
+  const dim = i.length;
+  const deltas = new Float32Array(3 * dim);
+  for (let d = 0; d < dim; d++) {
+    const cell = gradient[d] * o[d] * (1 - squashed[d] ** 2);
+    deltas[d] = cell * g[d] * i[d] * (1 - i[d]);
+    deltas[dim + d] = cell * i[d] * (1 - g[d] ** 2);
+    deltas[2 * dim + d] = gradient[d] * squashed[d] * o[d] * (1 - o[d]);
+  }
+  return deltas;
+}
+
+/** How likely a drawing is of none of the classes, from the root of its distance to the nearest of so many keys.
+ * Fitted to characters of Omniglot's validation part, of classes shown and not shown, 2 to 20 of them. */
+function strangeness(distance, numSlots) {
+  return sigmoid(16 * (Math.sqrt(distance) - 0.926 + 0.053 * Math.log(numSlots)));
+}

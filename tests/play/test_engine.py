@@ -1,0 +1,96 @@
+"""The page's engine gives what the library gives: drawings prepared alike, logits, address weights."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastslow import load_pretrained
+from fastslow.data import make_glyphs
+from fastslow.data.preparation import prepare
+from fastslow.errors import InputError
+from fastslow.methods.config import preset
+from fastslow.methods.files import load_model
+from fastslow.play.page import ENGINE, MODEL, model_bytes, refuse_others
+from play.javascript import needs_node, run_script
+
+#: Teaches one drawing of each of the first classes, then asks about the others; drawings are pictures to be prepared.
+ANSWERS = """
+const engine = createEngine(bytesOf(given.model));
+const prepared = given.pictures.map(({ bytes, width, height, options }) => {
+  const grey = { pixels: Float32Array.from(bytesOf(bytes), (byte) => byte / 255), width, height };
+  return prepare(grey, 28, options);
+});
+const features = prepared.map((image) => engine.embed(image));
+const slots = features.slice(0, given.numClasses).map((row, label) => engine.write(row, label));
+const answers = features.slice(given.numClasses).map((row) => engine.answer(row, slots));
+return {
+  prepared: prepared.map((image) => Array.from(image)),
+  logits: answers.map(({ logits }) => Array.from(logits)),
+  weights: answers.map(({ weights }) => Array.from(weights)),
+};
+"""
+
+
+def base64_of(array):
+    return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def on_paper(image, seed):
+    """A drawing at another size, somewhere on a larger page; every third dark on a page that is not quite even."""
+    rng = np.random.default_rng(seed)
+    edge = int(rng.integers(60, 120))
+    page = np.zeros((edge + 40, edge + 60), np.uint8)
+    top, left = rng.integers(1, 39), rng.integers(1, 59)
+    page[top : top + edge, left : left + edge] = Image.fromarray(image).resize((edge, edge), Image.Resampling.BICUBIC)
+    if seed % 3 == 0:
+        noise = rng.integers(0, 4, page.shape)
+        return (250 - 0.9 * page - noise).astype(np.uint8)
+    return page
+
+
+def taught(num_classes, pictures):
+    """Prepared drawings, logits and address weights by the library."""
+    prepared = np.stack([prepare(picture, size=28, crop=True) for picture in pictures])
+    model = load_pretrained(MODEL.removeprefix("pretrained:"), ink="as_is")
+    model.learn(prepared[:num_classes], list(range(num_classes)))
+    with torch.inference_mode():
+        look = model.method.memory.look(
+            model._features(model._checked(prepared[num_classes:])).unsqueeze(0), model.state
+        )
+    logits = model.decision_function(prepared[num_classes:])
+    return prepared, logits, look.address_weights[0, :, :num_classes].numpy()
+
+
+@needs_node
+def test_logits_are_the_librarys_on_200_drawings(tmp_path):
+    num_classes = 20
+    images = make_glyphs(num_classes=num_classes, per_class=11, seed=9).images.reshape(num_classes, 11, 28, 28).numpy()
+    drawings = np.concatenate([images[:, 0], images[:, 1:].reshape(-1, 28, 28)])
+    pictures = [on_paper(drawing, seed) for seed, drawing in enumerate(drawings)]
+    prepared, logits, weights = taught(num_classes, pictures)
+    given = {
+        "model": base64_of(np.frombuffer(model_bytes(load_model(MODEL)), np.uint8)),
+        "numClasses": num_classes,
+        "pictures": [
+            {"bytes": base64_of(picture), "width": picture.shape[1], "height": picture.shape[0], "options": {}}
+            for picture in pictures
+        ],
+    }
+    found = run_script(tmp_path, ENGINE, ANSWERS, given)
+    assert len(found["logits"]) == 200
+    assert np.abs(np.array(found["prepared"]) - prepared.reshape(len(prepared), -1)).max() < 1e-5
+    assert np.abs(np.array(found["logits"]) - logits).max() < 1e-3
+    assert np.abs(np.array(found["weights"]) - weights).max() < 1e-3
+    assert (np.array(found["logits"]).argmax(1) == logits.argmax(1)).all()
+
+
+@pytest.mark.parametrize("change", [{"method": "protonet"}, {"write_gate": True}, {"views": True}, {"image_size": 32}])
+def test_a_model_that_the_page_cannot_run_is_refused(change):
+    config = preset(**{"name": "default", **change})
+    with pytest.raises(InputError, match=f"{next(iter(change))}.*the page runs models with"):
+        refuse_others(config)

@@ -1,0 +1,101 @@
+"""`fastslow play`: the page as a file, as a site, and served on loopback."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+
+import pytest
+
+from commands import fails
+from fastslow.cli import main
+from fastslow.errors import InputError
+from fastslow.play import page as pages
+from fastslow.play.serve import page_server
+
+
+@pytest.fixture(scope="module")
+def page():
+    return pages.play_page()
+
+
+def test_the_page_is_one_small_file_that_needs_nothing(page):
+    assert len(page.encode()) <= 2_200_000
+    assert "{{" not in re.sub(r"\$\{\{", "", page.split("<script>")[0])
+    assert re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)""", page.split("<script>")[0]) == ["data:,"]
+    assert "default-src 'none'" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_files_of_javascript_are_small_and_all_used():
+    files = {path.name for path in pages.FOLDER.glob("*.*") if path.suffix in (".js", ".css")}
+    assert files == {*pages.ENGINE, *pages.PAGE, *pages.STYLE}
+    for name in files:
+        lines = (pages.FOLDER / name).read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 300, name
+        assert max(map(len, lines)) <= 120, name
+
+
+def test_it_is_written_as_a_file_and_as_a_site(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pages, "play_page", lambda source: f"page of {source}")
+    main(["play", "--out", str(tmp_path / "p.html"), "--export-site", str(tmp_path / "site"), "--model", "m"])
+    assert (tmp_path / "p.html").read_text() == (tmp_path / "site/index.html").read_text() == "page of m"
+    assert capsys.readouterr().out.split() == [str(tmp_path / "p.html"), str(tmp_path / "site/index.html")]
+
+
+def test_models_that_are_not_there_are_refused(tmp_path, capsys):
+    said = fails(capsys, "play", "--out", str(tmp_path / "p.html"), "--model", "pretrained:none")
+    assert "there is no pretrained model" in said
+    assert not (tmp_path / "p.html").exists()
+
+
+def test_the_server_has_the_page_and_nothing_else():
+    with page_server("<p>page</p>") as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert server.server_address[0] == "127.0.0.1"
+        found = {}
+        for method, path in (("GET", "/"), ("GET", "/index.html"), ("HEAD", "/"), ("GET", "/../etc/passwd")):
+            connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+            connection.request(method, path)
+            answer = connection.getresponse()
+            found[method, path] = (answer.status, answer.read())
+            connection.close()
+        server.shutdown()
+    assert found == {
+        ("GET", "/"): (200, b"<p>page</p>"),
+        ("GET", "/index.html"): (200, b"<p>page</p>"),
+        ("HEAD", "/"): (200, b""),
+        ("GET", "/../etc/passwd"): (404, b""),
+    }
+
+
+def test_a_port_that_is_taken_is_refused():
+    with page_server("") as server, pytest.raises(InputError, match=f"port {server.server_port}"):
+        page_server("", server.server_port)
+
+
+def test_it_serves_until_it_is_stopped(monkeypatch, capsys):
+    """The address is printed and opened; Ctrl+C ends it without a fuss."""
+    opened = []
+
+    class Stopped:
+        server_port = 7
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def serve_forever(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pages, "play_page", lambda source: "page")
+    monkeypatch.setattr("fastslow.play.serve.page_server", lambda page, port: Stopped())
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    main(["play"])
+    main(["play", "--no-browser"])
+    assert opened == ["http://127.0.0.1:7/"]
+    assert capsys.readouterr().out.count("http://127.0.0.1:7/ (Ctrl+C ends it)") == 2
