@@ -20,6 +20,7 @@ from fastslow.data.glyphs.glyphs import make_glyphs
 from fastslow.errors import InputError, shown, shown_path
 from fastslow.export.graphs import answer_graph, begin_graph, embed_graph, examples_at_once, learn_graph
 from fastslow.export.int8 import quantised
+from fastslow.export.state import state_tensors
 from fastslow.files import refuse_unwritable, write_atomically, write_json
 from fastslow.methods.base import Method
 from fastslow.methods.files import TrainedModel
@@ -84,7 +85,7 @@ def export_model(model: TrainedModel, out: Path, *, source: str = "") -> Manifes
         max_examples=method.capacity,
         examples_at_once=examples_at_once(method),
         images_at_once=max(1, images_per_pass(method.encoder) // _SHARE),
-        state=tuple(one.name for one in graphs[BEGIN].graph.output),
+        state=tuple(state_tensors(method.initial_state(1))),
         files={name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         expected=tuple(map(tuple, _trial(method))),
         details=_details(model),

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown_reason
 from fastslow.export.state import state_of, state_tensors
 from fastslow.methods.base import Method
 from fastslow.methods.networks import KeyedNetwork, MemoryMethod
-from fastslow.runtime.manifest import AFTER
+from fastslow.runtime.manifest import AFTER, STATE
 
 OPSET = 18
 #: Examples that graphs are traced with. One is taken for a size that never changes.
@@ -35,30 +35,31 @@ def embed_graph(method: Method[Any]) -> Any:  # noqa: ANN401 - onnx.ModelProto
 
 
 def learn_graph(method: Method[Any]) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    """`features`, `labels` (1, examples) and the state before to the state after, each name after `AFTER`."""
+    """`features`, `labels` (1, examples) and the state to the state after, named by `STATE` and by `AFTER`."""
     features = method.embed(_images(method)).unsqueeze(0)
     labels = torch.arange(_EXAMPLES).clamp_max(method.num_classes - 1).unsqueeze(0)
     given = {1: _count("examples")}
     if examples_at_once(method) == 1:
         features, labels, given = features[:, :1], labels[:, :1], {}
     state, growing = _state(method)
-    inputs, outputs = ["features", "labels", *state], [AFTER + name for name in state]
-    return _traced(_Learn(method), (features, labels, *state.values()), inputs, outputs, [given, given, growing])
+    before, after = ([prefix + name for name in state] for prefix in (STATE, AFTER))
+    inputs = ["features", "labels", *before]
+    return _traced(_Learn(method), (features, labels, *state.values()), inputs, after, [given, given, growing])
 
 
 def answer_graph(method: Method[Any]) -> Any:  # noqa: ANN401 - onnx.ModelProto
     """`features` and the state to `logits` (1, queries, classes)."""
     features = method.embed(_images(method)).unsqueeze(0)
     state, growing = _state(method)
-    sizes = [{1: _count("queries")}, growing]
-    return _traced(_Answer(method), (features, *state.values()), ["features", *state], ["logits"], sizes)
+    inputs, sizes = ["features", *(STATE + name for name in state)], [{1: _count("queries")}, growing]
+    return _traced(_Answer(method), (features, *state.values()), inputs, ["logits"], sizes)
 
 
 def begin_graph(method: Method[Any]) -> Any:  # noqa: ANN401 - onnx.ModelProto
     """Nothing to the initial state."""
     from onnx import helper, numpy_helper
 
-    state = {name: part.numpy() for name, part in state_tensors(method.initial_state(1)).items()}
+    state = {STATE + name: part.numpy() for name, part in state_tensors(method.initial_state(1)).items()}
     nodes = [
         helper.make_node("Constant", [], [name], value=numpy_helper.from_array(part.copy()))
         for name, part in state.items()
@@ -126,20 +127,24 @@ def _state(method: Method[Any]) -> tuple[dict[str, Tensor], tuple[dict[int, Any]
 
 
 def _traced(
-    verb: nn.Module, arguments: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str], sizes: Sequence[Any]
+    verb: _Verb, arguments: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str], sizes: Sequence[Any]
 ) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    with quietly(), torch.no_grad():
-        program = torch.onnx.export(
-            verb.eval(), arguments, input_names=inputs, output_names=outputs, dynamic_shapes=tuple(sizes),
-            dynamo=True, opset_version=OPSET, verbose=False, custom_translation_table=_translations(),
-        )  # fmt: skip
+    method = type(verb.method).__name__
+    try:
+        with quietly(), torch.no_grad():
+            program = torch.onnx.export(
+                verb.eval(), arguments, input_names=inputs, output_names=outputs, dynamic_shapes=tuple(sizes),
+                dynamo=True, opset_version=OPSET, verbose=False, custom_translation_table=_translations(),
+            )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:
+        raise InputError(f"{method} cannot be traced into a graph ({shown_reason(error)}); export another") from error
     assert program is not None
     graph = _lean(program.model_proto)
     for given, varying in zip(graph.graph.input, _flat(sizes), strict=True):
         if any(not given.type.tensor_type.shape.dim[axis].dim_param for axis in varying):
             raise InputError(
-                f"the graph of {type(verb).__name__.lower().removeprefix('_')} takes {given.name} of one size only; "
-                "a method that uses numbers of examples as plain numbers cannot be exported"
+                f"{method} cannot be exported: traced into a graph, it takes {given.name} of one size only, whatever "
+                "their number; export another, such as fastslow or protonet"
             )
     return graph
 

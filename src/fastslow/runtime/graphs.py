@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from fastslow.errors import InputError, shown, shown_path, shown_reason
-from fastslow.runtime.manifest import AFTER, ANSWER, BEGIN, EMBED, EMBED_INT8, LEARN, Manifest, read_file
+from fastslow.runtime.manifest import AFTER, ANSWER, BEGIN, EMBED, EMBED_INT8, LEARN, STATE, Manifest, read_file
 
-#: What has been learned: the parts of a method's state by name.
+#: What has been learned: the parts of a method's state by name, as graphs take them.
 State = dict[str, np.ndarray]
 
 
@@ -30,7 +30,8 @@ class Graphs:
 
     def __init__(self, folder: Path, manifest: Manifest, *, int8: bool, threads: int | None) -> None:
         self._manifest = manifest
-        names, after = list(manifest.state), [AFTER + name for name in manifest.state]
+        names, after = ([prefix + name for name in manifest.state] for prefix in (STATE, AFTER))
+        self._names = names
 
         def graph(name: str, inputs: list[str], outputs: list[str]) -> Any:  # noqa: ANN401 - onnxruntime has no types
             session = _session(read_file(folder, name, manifest), folder / name, threads)
@@ -65,7 +66,7 @@ class Graphs:
         size = self._manifest.examples_at_once or labels.shape[1]
         for at in range(0, labels.shape[1], size):
             shown_now = {"features": features[:, at : at + size], "labels": labels[:, at : at + size]}
-            state = dict(zip(self._manifest.state, self._learn.run(None, shown_now | state), strict=True))
+            state = dict(zip(self._names, self._learn.run(None, shown_now | state), strict=True))
         return state
 
     def answer(

@@ -15,8 +15,8 @@ MANIFEST = "manifest.json"
 #: The graphs of a model: what each takes and gives is in `docs/export.md`.
 EMBED, EMBED_INT8, BEGIN, LEARN, ANSWER = "embed.onnx", "embed.int8.onnx", "begin.onnx", "learn.onnx", "answer.onnx"
 FILES = (EMBED, EMBED_INT8, BEGIN, LEARN, ANSWER)
-#: Of outputs of `learn.onnx`: the state after, named as the one before.
-AFTER = "after."
+#: What names of a state's parts begin with: as graphs take it, and as `learn.onnx` gives it.
+STATE, AFTER = "state.", "after."
 _FORMAT = 1
 #: A graph of more bytes is no model of this library.
 _MAX_BYTES = 2**30
