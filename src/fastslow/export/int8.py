@@ -36,5 +36,6 @@ def quantised(graph: Any, images: Float32[np.ndarray, "images 1 size size"]) -> 
     with tempfile.TemporaryDirectory() as folder, quietly():
         before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
         onnx.save(graph, before)
-        q.quantize_static(before, after, Reader(), per_channel=True, quant_format=q.QuantFormat.QDQ)
+        kinds = {"activation_type": q.QuantType.QUInt8, "weight_type": q.QuantType.QInt8}
+        q.quantize_static(before, after, Reader(), per_channel=True, quant_format=q.QuantFormat.QDQ, **kinds)
         return onnx.load(after)

@@ -1,0 +1,200 @@
+"""Exported models beside torch: how equal, how right in 8 bits, how quick; `python benchmarks/runtime.py NAME --json FILE`.
+
+- equal: the same random tasks, of glyphs, through `FewShotClassifier` and through `ExportedClassifier`.
+- int8: the same tasks, of Omniglot's validation classes, by the encoder in 32 and in 8 bits.
+- speed: learning a task, and learning and answering its queries, in turn in one process; and a fresh process from its
+  start to its first prediction, in turn as well.
+
+Models are exported anew into a temporary folder. One thread each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from learning import QUERIES_PER_CLASS, drawings
+from timing import Form, against, interleaved, table, write_json
+
+from fastslow import FewShotClassifier, load_model
+from fastslow.data import load_source, make_glyphs
+from fastslow.export.folder import export_model
+from fastslow.runtime import ExportedClassifier
+from fastslow.runtime.graphs import Graphs
+from fastslow.runtime.manifest import read_manifest
+
+MODELS = {"omniglot-5w1s-fast": 5, "omniglot-20w1s-fast": 20, "omniglot-5w1s": 5}
+TORCH, ONNX, INT8 = "torch", "onnx", "onnx int8"
+#: What a fresh process does until its first prediction.
+START = {
+    TORCH: "from fastslow import load_pretrained; model = load_pretrained({name!r})",
+    ONNX: "from fastslow.runtime import ExportedClassifier; model = ExportedClassifier({folder!r}, threads=1)",
+}
+Rows = list[dict[str, Any]]
+
+
+@contextlib.contextmanager
+def exported(name: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(load_model(f"pretrained:{name}"), Path(folder), source=name)
+        yield Path(folder)
+
+
+def equal(options: argparse.Namespace) -> Rows:
+    """Largest differences over random tasks: 2 to all ways, 1 to 3 shots, learned in two parts, 3 queries a task."""
+    glyphs = make_glyphs(num_classes=200, per_class=6, seed=9).images.reshape(200, 6, 28, 28).numpy()
+    rows = []
+    for name, most in MODELS.items():
+        with exported(name) as folder:
+            ours, theirs = FewShotClassifier(load_model(f"pretrained:{name}")), ExportedClassifier(folder, threads=1)
+        rng, gaps, shares, answers = np.random.default_rng(0), [], [], 0
+        for _ in range(options.episodes):
+            ways = int(rng.integers(2, most + 1))
+            shots = int(rng.integers(1, min(3, 30 // ways) + 1))
+            classes = rng.choice(200, ways, replace=False)
+            support, queries = glyphs[classes, :shots].reshape(-1, 28, 28), glyphs[classes[:3], 5]
+            labels, found = np.repeat(np.arange(ways), shots).tolist(), []
+            for model in (ours, theirs):
+                model.reset()
+                model.learn(support[:ways], labels[:ways])
+                if shots > 1:
+                    model.learn(support[ways:], labels[ways:])
+                found.append((model.decision_function(queries), model.predict_proba(queries)))
+            gaps.append(float(np.abs(found[0][0] - found[1][0]).max()))
+            shares.append(float(np.abs(found[0][1] - found[1][1]).max()))
+            answers += int((found[0][0].argmax(-1) != found[1][0].argmax(-1)).sum())
+        rows.append(
+            {
+                "model": name,
+                "tasks": options.episodes,
+                "largest difference of logits": max(gaps),
+                "its 99th percentile": float(np.quantile(gaps, 0.99)),
+                "largest difference of probabilities": max(shares),
+                "other answers": answers,
+            }
+        )
+    return rows
+
+
+def int8(options: argparse.Namespace) -> Rows:
+    """Accuracy in percent over the same tasks, 5 queries a class; the interval is of the paired difference."""
+    images, split = load_source("omniglot", data_dir=options.data_dir, image_size=28)
+    part = images.select(split.validation)
+    counts = np.bincount(part.labels.numpy())
+    assert (counts == counts[0]).all()
+    from fastslow.estimators.images import prepared_images
+
+    rows = []
+    for name, ways in MODELS.items():
+        with exported(name) as folder:
+            forms = {key: Graphs(folder, read_manifest(folder), int8=key == INT8, threads=1) for key in (ONNX, INT8)}
+        prepared = prepared_images(part.images, size=28, ink="auto", crop=False).numpy()
+        features = {key: graphs.embed(prepared)[0].reshape(len(counts), counts[0], -1) for key, graphs in forms.items()}
+        rng, right = np.random.default_rng(0), {key: [] for key in forms}
+        for _ in range(options.episodes):
+            classes = rng.choice(len(counts), ways, replace=False)
+            places = rng.permuted(np.tile(np.arange(counts[0]), (ways, 1)), axis=1)
+            for key, graphs in forms.items():
+                task = features[key][classes[:, None], places[:, :6]]
+                state = graphs.learn(task[None, :, 0], np.arange(ways)[None], graphs.initial_state())
+                logits = graphs.answer(task[:, 1:].reshape(1, ways * 5, -1), state)[0]
+                right[key].append(100 * float((logits.argmax(-1) == np.repeat(np.arange(ways), 5)).mean()))
+        loss = np.subtract(right[ONNX], right[INT8])
+        rows.append(
+            {"model": name, "ways": ways, "tasks": options.episodes}
+            | {f"{key} %": statistics.mean(values) for key, values in right.items()}
+            | {"points lost": float(loss.mean()), "+-": float(1.96 * loss.std(ddof=1) / len(loss) ** 0.5)}
+        )
+    return rows
+
+
+def speed(options: argparse.Namespace) -> Rows:
+    """Ratios to torch: learning 1-shot tasks, the same with 15 queries a class, and a fresh process."""
+    rows = []
+    for name, ways in MODELS.items():
+        torch.manual_seed(0)
+        support, queries = drawings(ways).numpy(), drawings(QUERIES_PER_CLASS * ways).numpy()
+        with exported(name) as folder:
+            models: dict[str, Any] = {
+                TORCH: FewShotClassifier(load_model(f"pretrained:{name}")),
+                ONNX: ExportedClassifier(folder, threads=1),
+                INT8: ExportedClassifier(folder, threads=1, int8=True),
+            }
+            forms: dict[str, Form] = {}
+            for key, model in models.items():
+                forms[f"{key} learn"] = lambda model=model: taught(model, support)
+                forms[f"{key} + queries"] = lambda model=model: taught(model, support).predict(queries)
+            times = interleaved(forms, rounds=options.rounds)
+            np.save(folder / "images.npy", support[:5])
+            starts = started(name, folder, options.starts)
+        row: dict[str, Any] = {"model": name, "ways": ways} | {f"{form} ms": times[form].median_ms for form in forms}
+        for key in (ONNX, INT8):
+            for what in ("learn", "+ queries"):
+                ratio = against(times, f"{key} {what}", f"{TORCH} {what}")
+                row |= {f"{key} / torch, {what}": ratio["median"], f"{key} / torch, {what}, by min": ratio["min"]}
+        row |= {f"{key} start ms": 1e3 * statistics.median(each) for key, each in starts.items()}
+        ratios = [one / other for one, other in zip(starts[ONNX], starts[TORCH], strict=True)]
+        row |= {"start, onnx / torch": statistics.median(ratios)}
+        row |= {"start, onnx / torch, by min": min(starts[ONNX]) / min(starts[TORCH])}
+        rows.append(row)
+    return rows
+
+
+def taught(model: Any, images: np.ndarray) -> Any:
+    model.reset()
+    return model.learn(images, list(range(len(images))))
+
+
+def started(name: str, folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of fresh processes, from before their start until after their end; one round untimed."""
+    rest = (
+        f"; import numpy; images = numpy.load({str(folder / 'images.npy')!r}); "
+        "model.learn(images, list(range(len(images)))).predict(images[:1])"
+    )
+    seconds: dict[str, list[float]] = {key: [] for key in START}
+    for k in range(rounds + 1):
+        for key, begin in START.items():
+            code = begin.format(name=name, folder=str(folder)) + rest
+            at = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            if k:
+                seconds[key].append(time.perf_counter() - at)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="name", required=True)
+    for benchmark in (equal, int8, speed):
+        command = commands.add_parser(benchmark.__name__, help=benchmark.__doc__)
+        command.add_argument("--json", type=Path, help="write the rows here as well")
+        if benchmark is speed:
+            command.add_argument("--rounds", type=int, default=40, help="interleaved runs of each form")
+            command.add_argument("--starts", type=int, default=7, help="processes started of each kind")
+        else:
+            command.add_argument("--episodes", type=int, default=1000)
+        if benchmark is int8:
+            command.add_argument("--data-dir", type=Path, help="where Omniglot lies")
+        command.set_defaults(run=benchmark)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = options.run(options)
+    print(table(rows))
+    if options.json:
+        command_line = shlex.join(["python", "benchmarks/runtime.py", *sys.argv[1:]])
+        write_json(options.json, command_line, rows, what=" ".join(options.run.__doc__.split()))
+
+
+if __name__ == "__main__":
+    main()
