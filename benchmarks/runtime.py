@@ -1,4 +1,4 @@
-"""Exported models beside torch: how equal, how right in 8 bits, how quick; `python benchmarks/runtime.py NAME --json FILE`.
+"""Exported models beside torch: how equal, how right in 8 bits, how quick: `benchmarks/runtime.py NAME --json FILE`.
 
 - equal: the same random tasks, of glyphs, through `FewShotClassifier` and through `ExportedClassifier`.
 - int8: the same tasks, of Omniglot's validation classes, by the encoder in 32 and in 8 bits.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import shlex
 import statistics
 import subprocess
@@ -133,8 +134,8 @@ def speed(options: argparse.Namespace) -> Rows:
             }
             forms: dict[str, Form] = {}
             for key, model in models.items():
-                forms[f"{key} learn"] = lambda model=model: taught(model, support)
-                forms[f"{key} + queries"] = lambda model=model: taught(model, support).predict(queries)
+                forms[f"{key} learn"] = functools.partial(taught, model, support)
+                forms[f"{key} + queries"] = functools.partial(taught, model, support, queries)
             times = interleaved(forms, rounds=options.rounds)
             np.save(folder / "images.npy", support[:5])
             starts = started(name, folder, options.starts)
@@ -151,9 +152,11 @@ def speed(options: argparse.Namespace) -> Rows:
     return rows
 
 
-def taught(model: Any, images: np.ndarray) -> Any:
+def taught(model: Any, images: np.ndarray, queries: np.ndarray | None = None) -> object:
+    """One example of each class learned from nothing; and queries answered, if there are any."""
     model.reset()
-    return model.learn(images, list(range(len(images))))
+    model.learn(images, list(range(len(images))))
+    return model if queries is None else model.predict(queries)
 
 
 def started(name: str, folder: Path, rounds: int) -> dict[str, list[float]]:

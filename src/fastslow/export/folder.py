@@ -17,7 +17,7 @@ import torch
 from fastslow.core.encoders import images_per_pass
 from fastslow.data.drawings import prepared_drawings
 from fastslow.data.glyphs.glyphs import make_glyphs
-from fastslow.errors import InputError, shown, shown_path
+from fastslow.errors import InputError, shown
 from fastslow.export.graphs import answer_graph, begin_graph, embed_graph, examples_at_once, learn_graph
 from fastslow.export.int8 import quantised
 from fastslow.export.state import state_tensors
@@ -39,14 +39,12 @@ def refuse_unusable(out: Path) -> None:
     """Refuses a place where no folder of graphs can be written, and an environment that cannot make them.
 
     Raises:
-        ValueError: if it is a file, holds files that cannot be replaced, or may not be written to; or if a package
-            is missing.
+        ValueError: if it is a file, holds what cannot be replaced, or may not be written to; or if a package is
+            missing.
     """
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f'exporting needs {", ".join(missing)}, not installed here: pip install "fastslow[export]"')
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{shown_path(out)} is a file; give a folder for the graphs")
     for name in (*FILES, MANIFEST):
         refuse_unwritable(out / name)
 
