@@ -280,7 +280,7 @@ def test_other_folders_are_refused_by_name(tmp_path):
 
 
 def test_options_that_do_not_exist_are_refused(exported, monkeypatch):
-    for options, words in (({"ink": "red"}, "got ink='red'"), ({"threads": 0}, "got threads=0")):
+    for options, words in (({"ink": "as_is", "crop": True}, "got crop=True"), ({"threads": 0}, "got threads=0")):
         with pytest.raises(InputError, match=words):
             ExportedClassifier(exported, **options)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
