@@ -60,6 +60,7 @@ def equal(options: argparse.Namespace) -> Rows:
     """Largest differences over random tasks: 2 to all ways, 1 to 3 shots, learned in two parts, 3 queries a task.
 
     Each drawing is embedded once by either, which embed each as if alone; then tasks are learned and answered by both.
+    Beside it, what rounding is worth: torch with the encoder as it was trained, its batch norms not folded.
     """
     glyphs = make_glyphs(num_classes=60, per_class=6, seed=9).images
     images = prepared_images(glyphs, size=28, ink="auto", crop=False)
@@ -67,38 +68,37 @@ def equal(options: argparse.Namespace) -> Rows:
     for name, most in MODELS.items():
         with exported(name, options.exported) as folder:
             graphs = Graphs(folder, read_manifest(folder), int8=False, threads=1)
-        ours = FewShotClassifier(load_model(f"pretrained:{name}"))
+        trained = load_model(f"pretrained:{name}")
+        ours = FewShotClassifier(trained)
         with torch.inference_mode():
-            features = ours._features(images), graphs.embed(images.numpy())[0]
-        rng, gaps, shares, others = np.random.default_rng(0), [], [], 0
+            features = ours._features(images), trained.method.eval().embed(images)
+        onnx = graphs.embed(images.numpy())[0]
+        rng, found = np.random.default_rng(0), []
         for _ in range(options.episodes):
             ways = int(rng.integers(2, most + 1))
             shots = int(rng.integers(1, min(3, 30 // ways) + 1))
             places = 6 * rng.choice(60, ways, replace=False)
             support, labels = (places + np.arange(shots)[:, None]).ravel(), np.tile(np.arange(ways), shots)[None]
-            state = None, graphs.initial_state()
-            for part in (slice(None, ways), slice(ways, None)) if shots > 1 else (slice(None),):
-                rows_of, given = support[part], labels[:, part]
-                state = (
-                    ours.method.learn(features[0][rows_of].unsqueeze(0), torch.from_numpy(given), state[0]),
-                    graphs.learn(features[1][rows_of][None], given, state[1]),
-                )
+            parts = [slice(None, ways), slice(ways, None)] if shots > 1 else [slice(None)]
+            state, states = graphs.initial_state(), [None, None]
+            for part in parts:
+                state = graphs.learn(onnx[support[part]][None], labels[:, part], state)
+                given = torch.from_numpy(labels[:, part])
+                for k, kind in enumerate(features):
+                    states[k] = ours.method.learn(kind[support[part]].unsqueeze(0), given, states[k])
             queries = places[:3] + 5
-            logits = [
-                ours.method.answer(features[0][queries].unsqueeze(0), state[0])[0],
-                torch.from_numpy(graphs.answer(features[1][queries][None], state[1])[0]),
-            ]
-            gaps.append(float((logits[0] - logits[1]).abs().max()))
-            shares.append(float((logits[0].softmax(-1) - logits[1].softmax(-1)).abs().max()))
-            others += int((logits[0].argmax(-1) != logits[1].argmax(-1)).sum())
+            answers = [ours.method.answer(kind[queries][None], one) for kind, one in zip(features, states, strict=True)]
+            found.append([*answers, torch.from_numpy(graphs.answer(onnx[queries][None], state))])
         rows.append(
             {
                 "model": name,
                 "tasks": options.episodes,
-                "largest difference of features": float(np.abs(features[0].numpy() - features[1]).max()),
-                "largest difference of logits": max(gaps),
-                "largest difference of probabilities": max(shares),
-                "other answers": others,
+                "features": float(np.abs(features[0].numpy() - onnx).max()),
+                "logits": max(float((torch - onnx).abs().max()) for torch, _, onnx in found),
+                "logits, by rounding": max(float((torch - plain).abs().max()) for torch, plain, _ in found),
+                "largest logit": max(float(torch.abs().max()) for torch, _, _ in found),
+                "probabilities": max(float((a.softmax(-1) - b.softmax(-1)).abs().max()) for a, _, b in found),
+                "other answers": sum(int((a.argmax(-1) != b.argmax(-1)).sum()) for a, _, b in found),
             }
         )
     return rows
