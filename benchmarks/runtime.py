@@ -135,7 +135,8 @@ def int8(options: argparse.Namespace) -> Rows:
 
 
 def speed(options: argparse.Namespace) -> Rows:
-    """Ratios to torch: learning 1-shot tasks, the same with 15 queries a class, and a fresh process."""
+    """Ratios to torch: learning 1-shot tasks and the same with 15 queries a class, processor time of one thread; and a
+    fresh process, from its start to its end, by the clock."""
     rows = []
     for name, ways in MODELS.items():
         torch.manual_seed(0)
@@ -150,7 +151,8 @@ def speed(options: argparse.Namespace) -> Rows:
             for key, model in models.items():
                 forms[f"{key} learn"] = functools.partial(taught, model, support)
                 forms[f"{key} + queries"] = functools.partial(taught, model, support, queries)
-            times = interleaved(forms, rounds=max(3, options.rounds // (1 if name.endswith("fast") else 4)), warmup=1)
+            rounds = options.rounds if name.endswith("fast") else max(3, options.rounds // 4)
+            times = interleaved(forms, rounds=rounds, warmup=1, clock=time.process_time)
             starts = started(name, folder, support[:5], options.starts)
         row: dict[str, Any] = {"model": name, "ways": ways} | {f"{form} ms": times[form].median_ms for form in forms}
         for key in (ONNX, INT8):
