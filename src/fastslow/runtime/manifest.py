@@ -42,9 +42,9 @@ class Manifest:
     """Names of the parts of the state."""
     files: Mapping[str, str]
     """SHA-256 of each file, by its name."""
-    expected: tuple[tuple[float, ...], ...]
+    expected: tuple[tuple[float | None, ...], ...]
     """Logits of `drawings.trial_drawings`, shape (3, num_classes), once each was learned as a class of its own (as the
-    last class where there are fewer)."""
+    last class where there are fewer); None for minus infinity."""
     details: Mapping[str, Any]
     """What is for people: how images are prepared, the model's options, versions."""
 
