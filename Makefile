@@ -8,6 +8,7 @@ STAMP := .venv/.installed
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	-$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[javascript]"  # tests of JavaScript skip without it
 	touch $(STAMP)
 
 quickstart: $(STAMP)

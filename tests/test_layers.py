@@ -12,7 +12,7 @@ FLOORS = (
     ("errors", "processes", "files", "claims", "config", "tensors"),
     ("core", "data"),
     ("methods",),
-    ("protocol",),
+    ("protocol", "runtime"),
     ("training", "estimators", "export"),
     ("serving",),
     ("report", "play"),

@@ -114,6 +114,7 @@ EVALUATE = ("evaluate", "--model", "pretrained:omniglot-5w1s-fast", "--episodes"
 WRITERS = [
     EVALUATE,
     ("pack", "pretrained:omniglot-5w1s-fast"),
+    ("export", "--model", "pretrained:omniglot-5w1s-fast", "--out"),
     ("table", ".", "--out"),
     ("report", ".", "--out"),
     ("data", "preview", "--out"),

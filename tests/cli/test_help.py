@@ -16,8 +16,10 @@ import pytest
         ["--version"],
         ["train", "--help"],
         ["train", "fewshot", "--help"],
-        *([name, "--help"] for name in ("evaluate", "data", "quickstart", "report", "table", "pack", "reproduce")),
-        ["play", "--help"],
+        *(
+            [name, "--help"]
+            for name in ("evaluate", "data", "quickstart", "report", "table", "pack", "export", "play", "reproduce")
+        ),
         ["study", "lines", "--help"],
         ["reproduce", "no-such-study"],
         ["study", "lines", "no-such-study"],

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastslow.data.fetch.cache import load_cached, store_cached
+from fastslow.data.fetching.cache import load_cached, store_cached
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from collections import Counter
 import pytest
 
 from fastslow.data import fetch
-from fastslow.data.fetch import download
-from fastslow.data.fetch.download import checksum_mismatch
-from fastslow.data.fetch.fetch import Source
+from fastslow.data.fetching import download
+from fastslow.data.fetching.download import checksum_mismatch
+from fastslow.data.fetching.fetch import Source
 from fastslow.data.registry import DATA, DataSource
 from fastslow.errors import InputError
 

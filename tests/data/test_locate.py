@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fastslow.data import cache_folder, data_folder
-from fastslow.data.fetch.locate import find_path, search_folders
+from fastslow.data.fetching.locate import find_path, search_folders
 from fastslow.errors import InputError
 
 

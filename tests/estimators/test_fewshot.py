@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fastslow.estimators.fewshot
 from fastslow import FewShotClassifier, load_model, load_pretrained
 from fastslow.data import make_glyphs
+from fastslow.data.labels import checked_labels, refuse_mixed
 from fastslow.errors import InputError
 from fastslow.methods import build_method
 from fastslow.methods.config import preset
@@ -360,8 +360,8 @@ def test_loading_leaves_torchs_random_stream_where_it_was():
 def test_labels_taken_are_never_confused(labels):
     """What passes the checks makes a dictionary from which each label comes back as it was."""
     try:
-        checked = fastslow.estimators.fewshot.checked_labels(labels)
-        fastslow.estimators.fewshot.refuse_mixed(checked)
+        checked = checked_labels(labels)
+        refuse_mixed(checked)
     except InputError:
         return
     places = {label: label for label in reversed(checked)}

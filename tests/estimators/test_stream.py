@@ -405,7 +405,7 @@ def test_what_breaks_off_in_the_middle_changes_nothing(change, monkeypatch):
     before = all_that_is_known(learner, vectors), learner.examples_
     for method in ("_make_room", "_drop"):
         monkeypatch.setattr(f"fastslow.estimators.stream_memory.StreamMemory.{method}", broken)
-    monkeypatch.setattr("fastslow.estimators.labels.LabelNumbers.renamed", broken)
+    monkeypatch.setattr("fastslow.data.labels.LabelNumbers.renamed", broken)
     with pytest.raises(KeyboardInterrupt):
         CHANGES[change](learner, other) if change != "merge" else learner.merge_from(learner)
     assert (all_that_is_known(learner, vectors), learner.examples_) == before

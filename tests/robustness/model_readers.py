@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from fastslow.config import parse
-from fastslow.data.fetch.cache import load_cached, store_cached
+from fastslow.data.fetching.cache import load_cached, store_cached
 from fastslow.methods import build_method
 from fastslow.methods.config import ModelConfig
 from fastslow.methods.files import load_model

@@ -36,7 +36,7 @@ def list_data(*, data_dir: Path | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fastslow.data.fetch.locate import data_folder
+    from fastslow.data.fetching.locate import data_folder
     from fastslow.data.registry import DATA
 
     table = Table("data")
@@ -52,7 +52,7 @@ def list_data(*, data_dir: Path | None = None) -> None:
 
 def _are_here(name: str, files: tuple[str, ...], data_dir: Path | None) -> bool:
     """Whether each of the files, or the folder that it unpacks to, is in the data folder."""
-    from fastslow.data.fetch.locate import find_path
+    from fastslow.data.fetching.locate import find_path
 
     try:
         for file in files:

@@ -54,7 +54,7 @@ class ViewsEncoder(ImageEncoder):
     def joined(self, images: Float[Tensor, "batch 1 size size"]) -> Float[Tensor, "batch views_times_features"]:
         """Features of all views of an image side by side."""
         features = super().forward(views_of(images))
-        return features.reshape(NUM_VIEWS, len(images), -1).transpose(0, 1).flatten(1)
+        return features.reshape(NUM_VIEWS, images.shape[0], -1).transpose(0, 1).flatten(1)
 
     def folded(self) -> ViewsEncoder:
         """See `ImageEncoder.folded`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastslow.data.base import ClassImages
-from fastslow.data.fetch.fetch import Source, fetch_files
+from fastslow.data.fetching.fetch import Source, fetch_files
 from fastslow.data.glyphs.glyphs import make_glyphs
 from fastslow.data.images import mnist, omniglot
 from fastslow.data.images.digits import digit_split, load_digits

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.packed import packed
+from fastslow.data.labels import checked_labels, classes_after
 from fastslow.data.preparation import Ink, refuse_unprepared
 from fastslow.errors import InputError
 from fastslow.estimators.devices import on_device, usable_device
 from fastslow.estimators.images import prepared_images
-from fastslow.estimators.labels import checked_labels, refuse_mixed
 from fastslow.methods.base import Method
 from fastslow.methods.config import refuse_overfull
 from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model
@@ -123,19 +123,9 @@ class FewShotClassifier:
                 forgetting some; nothing has been learned then.
         """
         labels, batch = checked_labels(labels), self._checked(images)
-        if len(labels) != len(batch):
-            raise InputError(f"got {len(batch)} images and {len(labels)} labels; give one label per image")
-        num_examples = self._num_examples + len(labels)
+        num_examples = self._num_examples + len(batch)
         refuse_overfull(num_examples, self.max_examples)
-        refuse_mixed([*self._classes, *labels])
-        classes = dict(self._classes)
-        for label in labels:
-            classes.setdefault(label, len(classes))
-        if len(classes) > self.max_classes:
-            raise InputError(
-                f"that would make {len(classes)} classes; this model tells {self.max_classes} apart: "
-                "reset() it, or load a model of more ways"
-            )
+        classes = classes_after(self._classes, labels, num_images=len(batch), max_classes=self.max_classes)
         with torch.inference_mode():
             numbers = torch.tensor([[classes[label] for label in labels]], device=self._device)
             state = self.method.learn(self._features(batch).unsqueeze(0), numbers, self._state)

@@ -7,9 +7,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from fastslow.data.preparation import Ink, prepare_stack
-from fastslow.data.scale import as_pixels
-from fastslow.errors import InputError
+from fastslow.data.drawings import prepared_drawings
+from fastslow.data.preparation import Ink
 
 
 def prepared_images(
@@ -17,23 +16,9 @@ def prepared_images(
 ) -> Float[Tensor, "images 1 size size"]:
     """Images as grey values in [0, 1], each prepared by itself, see `data.preparation.prepare`; on the CPU.
 
-    Args:
-        images: shape (images, height, width), or with 3 or 4 channels at the end.
-        size: edge that the encoder takes, pixels; that of the images, unless they are cropped.
-        ink: see `prepare`.
-        crop: likewise.
-
-    Raises:
-        ValueError: if shapes do not fit, or an image cannot be read as a drawing.
+    See `data.drawings.prepared_drawings`.
     """
     if isinstance(images, Tensor):
         images = images.detach().cpu()
         images = (images.float() if images.is_floating_point() else images).numpy()
-    stack = as_pixels(images, "images")
-    fits = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] <= 4)
-    if not fits or stack.size == 0 or (not crop and stack.shape[1:3] != (size, size)):
-        raise InputError(
-            f"got images of shape {stack.shape}; (examples, {size}, {size}) was expected, or with 3 or 4 channels "
-            "at the end: resize them, at least one; crop=True takes any height and width"
-        )
-    return torch.from_numpy(prepare_stack(stack, size=size, ink=ink, crop=crop)).unsqueeze(1)
+    return torch.from_numpy(prepared_drawings(images, size=size, ink=ink, crop=crop)).unsqueeze(1)

@@ -10,12 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from fastslow.data.checks import refuse_unless_whole
+from fastslow.data.labels import checked_labels, refuse_mixed
 from fastslow.data.preparation import Ink
 from fastslow.errors import InputError, shown
 from fastslow.estimators.answers import Answers, as_one
 from fastslow.estimators.conventions import Conventions, as_array, as_list, in_order, refuse_continuous
 from fastslow.estimators.eviction import Eviction
-from fastslow.estimators.labels import checked_labels, refuse_mixed
 from fastslow.estimators.stream_files import load_stream, save_stream
 from fastslow.estimators.stream_memory import StreamMemory, checked_limits
 

@@ -6,10 +6,10 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastslow.data.labels import LabelNumbers
 from fastslow.errors import InputError, shown, shown_path, shown_reason
 from fastslow.estimators.answers import checked_threshold
 from fastslow.estimators.examples import Examples
-from fastslow.estimators.labels import LabelNumbers
 from fastslow.estimators.stream_memory import StreamMemory
 from fastslow.tensors import MAX_HEADER_BYTES, load_tensors, save_tensors
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from fastslow.core.gaussian import ClassDistances, ClassStatistics, class_forms, distances, posterior
 from fastslow.data.checks import refuse_unless_whole
+from fastslow.data.labels import LabelNumbers
 from fastslow.errors import InputError, refuse_unknown, shown
 from fastslow.estimators.eviction import EVICTIONS, Eviction, limit, make_room
 from fastslow.estimators.examples import Examples
 from fastslow.estimators.knowledge import FREEDOM, Knowledge
-from fastslow.estimators.labels import LabelNumbers
 
 #: Examples are learned in parts of this share of all that can be kept, so that a large batch needs no more room.
 _PART = 0.1

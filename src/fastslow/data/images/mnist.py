@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from fastslow.data.base import ClassImages
-from fastslow.data.fetch.fetch import Source
-from fastslow.data.fetch.locate import find_path
+from fastslow.data.fetching.fetch import Source
+from fastslow.data.fetching.locate import find_path
 from fastslow.errors import InputError, shown, shown_reason
 
 FILES = Source(
@@ -58,7 +58,7 @@ def load_mnist(data_dir: str | Path | None = None, part: str = "train") -> Class
 
     Args:
         data_dir: holds the official `*-ubyte.gz` files, itself or in its `mnist` sub-folder. `None`: see
-            `fastslow.data.fetch.locate.data_folder`.
+            `fastslow.data.fetching.locate.data_folder`.
         part: "train" (60,000 images), "test" (10,000) or "all" (70,000, those for training first).
 
     Returns:

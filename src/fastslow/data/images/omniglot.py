@@ -21,9 +21,9 @@ from PIL import Image
 
 from fastslow.data.base import ClassImages
 from fastslow.data.checks import refuse_unless_whole
-from fastslow.data.fetch.cache import load_cached, store_cached
-from fastslow.data.fetch.fetch import Source
-from fastslow.data.fetch.locate import find_path
+from fastslow.data.fetching.cache import load_cached, store_cached
+from fastslow.data.fetching.fetch import Source
+from fastslow.data.fetching.locate import find_path
 from fastslow.data.images.resize import refuse_too_large
 from fastslow.data.splits import Split, make_split
 from fastslow.errors import InputError, shown, shown_reason
@@ -66,12 +66,12 @@ _PICTURE_ERRORS = (
 def load_omniglot(data_dir: str | Path | None = None, image_size: int = 28, *, complete: bool = True) -> ClassImages:
     """Reads all characters, from the two official zips or from the folders they unpack to.
 
-    The decoded images are kept in the cache folder (`fastslow.data.fetch.locate.cache_folder`) under a name made
+    The decoded images are kept in the cache folder (`fastslow.data.fetching.locate.cache_folder`) under a name made
     from sizes and checksums of the sources, so that a changed source is read afresh.
 
     Args:
         data_dir: holds `images_background.zip` and `images_evaluation.zip`, or folders of these names, itself
-            or in its `omniglot` sub-folder. `None`: see `fastslow.data.fetch.locate.data_folder`.
+            or in its `omniglot` sub-folder. `None`: see `fastslow.data.fetching.locate.data_folder`.
         image_size: edge of the images, pixels; 1 to 105, the drawings' own.
         complete: whether to refuse anything but 1623 characters of 20 drawings. A split's checksum is over the names
             of the characters: with a drawing missing it would vouch for other data.

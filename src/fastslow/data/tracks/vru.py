@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastslow.data.fetch.locate import find_path
+from fastslow.data.fetching.locate import find_path
 from fastslow.data.tracks.base import TrackData, joined
 from fastslow.data.tracks.columns import parse_columns
 from fastslow.data.tracks.lines import lines_of
@@ -46,7 +46,7 @@ def load_vru(data_dir: str | Path | None = None) -> TrackData:
 
     Args:
         data_dir: holds `cyclists.tar.gz` and `pedestrians.tar.gz`, itself or in its `vru` sub-folder. `None`: see
-            `fastslow.data.fetch.locate.data_folder`.
+            `fastslow.data.fetching.locate.data_folder`.
 
     Returns:
         Tracks named "cyclists/moving/20" and the like, at 12.5 (cyclists) and 50 Hz; stamps are those of the files,

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from jaxtyping import UInt8
 
-from fastslow.data.fetch.locate import cache_folder
+from fastslow.data.fetching.locate import cache_folder
 from fastslow.errors import InputError
 from fastslow.files import write_atomically
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastslow.claims import Claim, InUseError
-from fastslow.data.fetch.download import checksum_mismatch, complete_part
-from fastslow.data.fetch.locate import search_folders
+from fastslow.data.fetching.download import checksum_mismatch, complete_part
+from fastslow.data.fetching.locate import search_folders
 from fastslow.errors import InputError, shown_reason
 from fastslow.files import in_words
 
@@ -41,7 +41,7 @@ def fetch_files(
     Args:
         name: the data set, as its folder is called.
         source: what there is to download.
-        data_dir: the data folder; `None`: see `fastslow.data.fetch.locate.data_folder`.
+        data_dir: the data folder; `None`: see `fastslow.data.fetching.locate.data_folder`.
         mirrors: addresses to try instead of the public ones, in this order.
 
     Returns:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 
 import numpy as np
-from torch import Tensor
 
 from fastslow.errors import InputError, shown, shown_reason
 
@@ -26,7 +26,7 @@ def checked_labels(labels: Iterable[Hashable]) -> list[Hashable]:
         given = list(labels)
         if set(map(type, given)) <= {str, int}:  # the usual ones: always hashable, and equal to themselves
             return given
-        plain = [label.item() if isinstance(label, np.generic | Tensor) else label for label in given]
+        plain = [_plain(label) for label in given]
         set(plain)
         unequal = [label for label, value in zip(given, plain, strict=True) if _differs(label) or _differs(value)]
     except (TypeError, RuntimeError, ValueError) as error:
@@ -53,6 +53,34 @@ def refuse_mixed(labels: Sequence[Hashable]) -> None:
             raise InputError(
                 f"got the labels {shown(other)} and {shown(label)}, equal but of different type; give one type"
             )
+
+
+def classes_after(
+    known: Mapping[Hashable, int], labels: Sequence[Hashable], *, num_images: int, max_classes: int
+) -> dict[Hashable, int]:
+    """The numbers of classes once a learner of few has been shown some more examples; new labels come last.
+
+    Args:
+        known: the numbers of those shown before; not modified.
+        labels: see `checked_labels`.
+        num_images: how many images they are given with.
+        max_classes: the most classes that the learner tells apart.
+
+    Raises:
+        ValueError: if there is not one label per image, labels cannot be told apart, or there are too many classes.
+    """
+    if len(labels) != num_images:
+        raise InputError(f"got {num_images} images and {len(labels)} labels; give one label per image")
+    refuse_mixed([*known, *labels])
+    classes = dict(known)
+    for label in labels:
+        classes.setdefault(label, len(classes))
+    if len(classes) > max_classes:
+        raise InputError(
+            f"that would make {len(classes)} classes; this model tells {max_classes} apart: "
+            "reset() it, or load a model of more ways"
+        )
+    return classes
 
 
 class LabelNumbers:
@@ -103,6 +131,15 @@ class LabelNumbers:
         left = [label for number, label in enumerate(self) if number not in numbers]
         rest = LabelNumbers(left)
         return rest, [0 if number in numbers else rest.known(label) for number, label in enumerate(self)]
+
+
+def _plain(label: Hashable) -> Hashable:
+    """Numbers of numpy and of torch as Python's; torch is not imported for it: who has a tensor has it."""
+    torch = sys.modules.get("torch")
+    if isinstance(label, np.generic) or (torch is not None and isinstance(label, torch.Tensor)):
+        number: Hashable = label.item()
+        return number
+    return label
 
 
 def _differs(label: object) -> bool:

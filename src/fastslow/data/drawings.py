@@ -1,0 +1,34 @@
+"""What users hand over as images, as what an encoder takes; without torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32
+
+from fastslow.data.preparation import Ink, prepare_stack
+from fastslow.data.scale import as_pixels
+from fastslow.errors import InputError
+
+
+def prepared_drawings(
+    images: object, *, size: int, ink: Ink, crop: bool
+) -> Float32[np.ndarray, "images {size} {size}"]:
+    """Images as grey values in [0, 1], each prepared by itself, see `data.preparation.prepare`.
+
+    Args:
+        images: shape (images, height, width), or with 3 or 4 channels at the end.
+        size: edge that the encoder takes, pixels; that of the images, unless they are cropped.
+        ink: see `prepare`.
+        crop: likewise.
+
+    Raises:
+        ValueError: if shapes do not fit, or an image cannot be read as a drawing.
+    """
+    stack = as_pixels(images, "images")
+    fits = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] <= 4)
+    if not fits or stack.size == 0 or (not crop and stack.shape[1:3] != (size, size)):
+        raise InputError(
+            f"got images of shape {stack.shape}; (examples, {size}, {size}) was expected, or with 3 or 4 channels "
+            "at the end: resize them, at least one; crop=True takes any height and width"
+        )
+    return prepare_stack(stack, size=size, ink=ink, crop=crop)

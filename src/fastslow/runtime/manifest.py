@@ -1,0 +1,120 @@
+"""What is said in `manifest.json` of an exported model, and the files that it vouches for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastslow.errors import InputError, shown, shown_path
+from fastslow.files import read_bytes, read_json
+
+MANIFEST = "manifest.json"
+#: The graphs of a model: what each takes and gives is in `docs/export.md`.
+EMBED, EMBED_INT8, BEGIN, LEARN, ANSWER = "embed.onnx", "embed.int8.onnx", "begin.onnx", "learn.onnx", "answer.onnx"
+FILES = (EMBED, EMBED_INT8, BEGIN, LEARN, ANSWER)
+#: What names of a state's parts begin with: as graphs take it, and as `learn.onnx` gives it.
+STATE, AFTER = "state.", "after."
+_FORMAT = 1
+#: A graph of more bytes is no model of this library.
+_MAX_BYTES = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a program needs to know of an exported model."""
+
+    source: str
+    """What was exported."""
+    image_size: int
+    """Height and width of the images, pixels."""
+    num_classes: int
+    """The most classes that can be told apart at a time."""
+    max_examples: int | None
+    """The most examples between two resets; None if there is no such limit."""
+    examples_at_once: int | None
+    """The most examples that `learn.onnx` takes at a time; None for any number."""
+    images_at_once: int
+    """How many images `embed.onnx` is quickest with."""
+    state: tuple[str, ...]
+    """Names of the parts of the state."""
+    files: Mapping[str, str]
+    """SHA-256 of each file, by its name."""
+    expected: tuple[tuple[float | None, ...], ...]
+    """Logits of `drawings.trial_drawings`, shape (3, num_classes), once each was learned as a class of its own (as the
+    last class where there are fewer); None for minus infinity."""
+    details: Mapping[str, Any]
+    """What is for people: how images are prepared, the model's options, versions."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `read_manifest` reads it."""
+        return {"format": _FORMAT, **dataclasses.asdict(self)}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What an exported model says of itself.
+
+    Raises:
+        ValueError: if the folder holds no exported model, or one of another version; the message names it.
+    """
+    path = folder / MANIFEST
+    cure = "give a folder that `fastslow export` wrote, or export the model again"
+    if not path.is_file():
+        raise InputError(f"{shown_path(folder)} is no exported model, for it has no {MANIFEST}; {cure}")
+    content = read_json(path)
+    if content.get("format") != _FORMAT:
+        raise InputError(
+            f"{shown_path(path)} has format {shown(content.get('format'))}; this version reads {_FORMAT}: {cure}"
+        )
+    names = {field.name for field in dataclasses.fields(Manifest)}
+    if content.keys() - {"format"} != names:
+        raise InputError(f"{shown_path(path)} says {sorted(content)}; {sorted(names)} was expected: {cure}")
+    del content["format"]
+    wrong = next((name for name, fits in _checks(content).items() if not fits), None)
+    if wrong is not None:
+        raise InputError(f"{shown_path(path)} has {wrong}={shown(content[wrong])}, which no export writes; {cure}")
+    content["state"], content["expected"] = tuple(content["state"]), tuple(map(tuple, content["expected"]))
+    return Manifest(**content)
+
+
+def read_file(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """One of the files that a manifest vouches for.
+
+    Raises:
+        ValueError: if it is missing or not the file that was exported; the message names it.
+    """
+    path = folder / name
+    content = read_bytes(path, _MAX_BYTES)
+    if hashlib.sha256(content).hexdigest() != manifest.files[name]:
+        raise InputError(
+            f"{shown_path(path)} is not what {MANIFEST} vouches for (its SHA-256 differs): it was damaged, or replaced "
+            "in part; export the model again"
+        )
+    return content
+
+
+def _checks(content: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether each value is one that an export writes."""
+    state, files, expected = content["state"], content["files"], content["expected"]
+    return {
+        "source": isinstance(content["source"], str),
+        "image_size": _is_size(content["image_size"]),
+        "num_classes": _is_size(content["num_classes"]),
+        "max_examples": content["max_examples"] is None or _is_size(content["max_examples"]),
+        "examples_at_once": content["examples_at_once"] is None or _is_size(content["examples_at_once"]),
+        "images_at_once": _is_size(content["images_at_once"]),
+        "state": isinstance(state, list) and bool(state) and all(isinstance(name, str) for name in state),
+        "files": isinstance(files, dict) and set(files) == set(FILES),
+        "expected": isinstance(expected, list) and len(expected) == 3 and all(map(_are_numbers, expected)),
+        "details": isinstance(content["details"], dict),
+    }
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100_000
+
+
+def _are_numbers(row: object) -> bool:
+    return isinstance(row, list) and all(isinstance(value, int | float | None) for value in row)

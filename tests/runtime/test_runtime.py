@@ -1,0 +1,311 @@
+"""What is exported answers as the model did, and is refused where it is not what was exported."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import jaxtyping
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from commands import fails
+from fastslow import FewShotClassifier, build_method, load_model, preset
+from fastslow.cli import main
+from fastslow.data import make_glyphs
+from fastslow.errors import InputError
+from fastslow.export.folder import export_model
+from fastslow.files import read_json, write_json
+from fastslow.methods.files import TrainedModel, save_model
+from fastslow.runtime import ExportedClassifier
+from fastslow.runtime.drawings import trial_drawings
+from fastslow.runtime.manifest import FILES, MANIFEST, read_manifest
+
+MODEL = "pretrained:omniglot-5w1s-fast"
+NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
+
+
+@contextlib.contextmanager
+def types_unchecked():
+    """While a graph is traced, numbers of examples are symbols, which are no `int`."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def glyphs():
+    """Forty classes of six drawings, (classes, drawings, 28, 28) uint8."""
+    return make_glyphs(num_classes=40, per_class=6, seed=77).images.reshape(40, 6, 28, 28).numpy()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported") / "fast"
+    with types_unchecked():
+        main(["export", "--model", MODEL, "--out", str(out)])
+    return out
+
+
+@pytest.fixture(scope="module")
+def shared(exported):
+    return ExportedClassifier(exported, threads=1)
+
+
+@pytest.fixture
+def model(shared):
+    shared.reset()
+    return shared
+
+
+@pytest.fixture(scope="module")
+def original():
+    return FewShotClassifier(load_model(MODEL))
+
+
+@pytest.fixture
+def copied(exported, tmp_path):
+    """A copy to be damaged."""
+    return shutil.copytree(exported, tmp_path / "copied")
+
+
+def largest_gap(ours, theirs, glyphs, tasks):
+    """Largest difference of logits over random tasks, learned in two parts."""
+    rng, gap = np.random.default_rng(0), 0.0
+    for _ in range(tasks):
+        ways, shots = int(rng.integers(1, min(ours.max_classes, 6) + 1)), int(rng.integers(1, 4))
+        classes = rng.choice(len(glyphs), ways, replace=False)
+        logits = []
+        for classifier in (ours, theirs):
+            classifier.reset()
+            classifier.learn(glyphs[classes, 0], list(range(ways)))
+            if shots > 1:
+                classifier.learn(glyphs[classes, 1:shots].reshape(-1, 28, 28), np.repeat(np.arange(ways), shots - 1))
+            logits.append(classifier.decision_function(glyphs[classes[:2], 5]))
+        gap = max(gap, float(np.abs(logits[0] - logits[1]).max()))
+    return gap
+
+
+def test_answers_are_those_of_the_model(model, original, glyphs):
+    assert largest_gap(original, model, glyphs, 40) < 3e-5
+
+
+def test_the_encoder_in_8_bits_answers_nearly_as_right(model, exported, glyphs):
+    small = ExportedClassifier(exported, threads=1, int8=True)
+    queries = glyphs[:5, 1:].reshape(-1, 28, 28)
+    right = [
+        np.mean(np.array(one.learn(glyphs[:5, 0], NAMES).predict(queries)) == np.repeat(NAMES, 5))
+        for one in (model, small)
+    ]
+    assert right[1] >= right[0] - 0.05
+    assert (exported / "embed.int8.onnx").stat().st_size < 0.35 * (exported / "embed.onnx").stat().st_size
+
+
+def built(**changes):
+    """An untrained model of which no part is zero."""
+    torch.manual_seed(0)
+    config = preset(**changes)
+    method = build_method(config).eval()
+    for parameter in method.parameters():
+        if parameter.abs().max() == 0:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return TrainedModel(method, config, {})
+
+
+SMALL = {"channels": (4, 8), "residual": (False, True), "projection": 16, "dim": 16, "predictor_hidden": 8}
+MODELS = {
+    "eight views": {"name": "default", "views": True, **SMALL},
+    "write gate": {"name": "default", "write_gate": True, **SMALL},
+    "paper": {"name": "paper", "channels": (4, 8), "residual": (False, False), "dim": 16},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
+def test_other_models_answer_as_they_did(changes, tmp_path, glyphs):
+    built_model = built(**changes)
+    with types_unchecked():
+        export_model(built_model, tmp_path)
+    theirs = ExportedClassifier(tmp_path, threads=1)
+    theirs.self_test()
+    assert largest_gap(FewShotClassifier(built_model), theirs, glyphs, 10) < 1e-5
+
+
+@pytest.mark.parametrize("method", ["maml", "nmn"])
+def test_what_learns_by_gradients_is_refused_by_name_and_nothing_is_written(method, tmp_path):
+    model = built(name="default", method=method, **SMALL)
+    with pytest.raises(InputError, match=f"got a model of method '{method}' with control 'none'; only what"):
+        export_model(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_method_that_counts_its_examples_is_refused_by_name_and_nothing_is_written(tmp_path):
+    with types_unchecked(), pytest.raises(InputError, match="MetaNetwork cannot be exported"):
+        export_model(built(name="default", method="metanet", **SMALL), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_graph_passes_the_checker_and_says_nothing_of_where_it_was_made(exported):
+    assert sorted(path.name for path in exported.iterdir()) == sorted([*FILES, MANIFEST])
+    for name in FILES:
+        onnx.checker.check_model(onnx.load(exported / name), full_check=True)
+        assert b".py" not in (exported / name).read_bytes()
+
+
+def test_the_interface_is_that_of_the_estimator(model, original, glyphs):
+    original.reset()
+    for one in (model, original):
+        assert one.learn(glyphs[:3, 0], NAMES[:3]) is one
+        assert one.learn(glyphs[3:5, 0], NAMES[3:]).classes == tuple(NAMES)
+    assert (model.max_classes, model.max_examples) == (original.max_classes, original.max_examples)
+    assert model.image_size == original.image_size
+    assert model.predict(glyphs[:5, 1]) == original.predict(glyphs[:5, 1])
+    assert model.predict(torch.from_numpy(255 - glyphs[:5, 1])) == original.predict(255 - glyphs[:5, 1])
+    shares = model.predict_proba(glyphs[:5, 1])
+    np.testing.assert_allclose(shares, original.predict_proba(glyphs[:5, 1]), atol=1e-5)
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
+    assert set(model.state) == {"state.slots", "state.usage"}
+    assert model.reset() is None
+    with pytest.raises(InputError, match="no class has been learned yet"):
+        model.predict(glyphs[:5, 1])
+
+
+def test_what_the_estimator_refuses_is_refused_and_nothing_is_learned(model, glyphs):
+    with pytest.raises(InputError, match="got 2 images and 1 labels"):
+        model.learn(glyphs[:2, 0], ["a"])
+    with pytest.raises(InputError, match="that would make 6 classes; this model tells 5 apart"):
+        model.learn(glyphs[:6, 0], list("abcdef"))
+    with pytest.raises(InputError, match="got 33 examples in a task; this model's memory holds 32"):
+        model.learn(glyphs[:5].reshape(30, 28, 28).repeat(2, 0)[:33], ["a"] * 33)
+    with pytest.raises(InputError, match=r"images of shape \(2, 20, 20\)"):
+        model.learn(np.zeros((2, 20, 20)), ["a", "b"])
+    assert model.classes == ()
+
+
+def test_it_learns_and_predicts_without_torch(exported, tmp_path, glyphs):
+    np.save(tmp_path / "images.npy", glyphs[:3, 0])
+    code = (
+        "import sys, numpy\nfrom fastslow.runtime import ExportedClassifier\n"
+        "model = ExportedClassifier(sys.argv[1], threads=1)\nmodel.self_test()\nimages = numpy.load(sys.argv[2])\n"
+        "print(model.learn(images, ['a', 'b', 'c']).predict(images), 'torch' in sys.modules)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    arguments = [sys.executable, "-c", code, str(exported), str(tmp_path / "images.npy")]
+    done = subprocess.run(arguments, capture_output=True, env=environment, check=False, timeout=60)
+    assert done.stdout.decode().strip() == "['a', 'b', 'c'] False", done.stderr.decode()
+
+
+def test_the_self_test_keeps_what_was_learned_and_finds_other_answers(copied, glyphs):
+    model = ExportedClassifier(copied, threads=1).learn(glyphs[:5, 0], NAMES)
+    before = model.decision_function(glyphs[:5, 1])
+    model.self_test()
+    np.testing.assert_array_equal(model.decision_function(glyphs[:5, 1]), before)
+    content = read_json(copied / MANIFEST)
+    content["expected"][1][1] += 0.01
+    write_json(copied / MANIFEST, content)
+    with pytest.raises(InputError, match=r"copied answers otherwise here .* logits differ by up to 0\.01"):
+        ExportedClassifier(copied, threads=1).self_test()
+
+
+@pytest.mark.parametrize("size", [8, 14, 28, 105])
+def test_the_built_in_drawings_are_three_at_any_size(size):
+    drawings = trial_drawings(size)
+    assert len({drawing.tobytes() for drawing in drawings}) == 3
+    assert all(0 < (drawing > 0).mean() < 0.5 for drawing in drawings)
+    assert not drawings[:, 0].any()
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "int8" not in name])
+def test_a_damaged_or_missing_file_is_refused_by_name(name, copied):
+    content = bytearray((copied / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copied / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name} is not what manifest\.json vouches for"):
+        ExportedClassifier(copied)
+    (copied / name).unlink()
+    with pytest.raises(InputError, match=rf"there is no file .*{name}"):
+        ExportedClassifier(copied)
+
+
+def test_a_foreign_file_with_the_right_checksum_is_refused_by_name(copied):
+    for content, words in ((b"no graph", "is no graph"), ((copied / "learn.onnx").read_bytes(), "takes .* and gives")):
+        (copied / "answer.onnx").write_bytes(content)
+        said = read_json(copied / MANIFEST)
+        said["files"]["answer.onnx"] = hashlib.sha256(content).hexdigest()
+        write_json(copied / MANIFEST, said)
+        with pytest.raises(InputError, match=rf"answer\.onnx {words}"):
+            ExportedClassifier(copied)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": 2}, "has format 2; this version reads 1"),
+        ({"more": 1}, "was expected"),
+        ({"image_size": -1}, "has image_size=-1"),
+        ({"num_classes": True}, "has num_classes=True"),
+        ({"max_examples": "many"}, "has max_examples='many'"),
+        ({"state": []}, r"has state=\[\]"),
+        ({"files": {"embed.onnx": ""}}, "has files="),
+        ({"expected": [[1]]}, "has expected="),
+        ({"expected": [["a"], [1], [1]]}, "has expected="),
+        ({"details": 1}, "has details=1"),
+    ],
+)
+def test_a_manifest_that_no_export_writes_is_refused_by_name(change, words, copied):
+    write_json(copied / MANIFEST, read_json(copied / MANIFEST) | change)
+    with pytest.raises(InputError, match=rf"manifest\.json .*{words}"):
+        read_manifest(copied)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
+def test_a_manifest_that_is_none_is_refused_by_name(text, copied):
+    (copied / MANIFEST).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"manifest\.json"):
+        read_manifest(copied)
+
+
+def test_other_folders_are_refused_by_name(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError, match=rf"{folder.name} is no exported model, for it has no manifest\.json"):
+            ExportedClassifier(folder)
+
+
+def test_options_that_do_not_exist_are_refused(exported, monkeypatch):
+    for options, words in (({"ink": "as_is", "crop": True}, "got crop=True"), ({"threads": 0}, "got threads=0")):
+        with pytest.raises(InputError, match=words):
+            ExportedClassifier(exported, **options)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match=r"pip install \"fastslow\[runtime\]\""):
+        ExportedClassifier(exported)
+
+
+def test_places_and_models_that_cannot_be_used_are_refused_by_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert "file" in fails(capsys, "export", "--model", MODEL, "--out", "file")
+    assert "there is no model" in fails(capsys, "export", "--model", "none", "--out", "out")
+    assert "there is no pretrained model 'x'" in fails(capsys, "export", "--model", "pretrained:x", "--out", "out")
+    (tmp_path / "m.safetensors").write_bytes(b"x" * 99)
+    assert "m.safetensors" in fails(capsys, "export", "--model", "m.safetensors", "--out", "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr("fastslow.export.folder._PACKAGES", ("no_such_package",))
+    assert 'pip install "fastslow[export]"' in fails(capsys, "export", "--model", MODEL, "--out", "out")
+
+
+@pytest.mark.slow
+def test_an_export_replaces_one_that_is_there(copied, tmp_path, glyphs):
+    save_model(tmp_path / "m.safetensors", built(name="default", method="protonet", **SMALL))
+    with types_unchecked():
+        main(["export", "--model", str(tmp_path / "m.safetensors"), "--out", str(copied)])
+    assert json.loads((copied / MANIFEST).read_text(encoding="utf-8"))["details"]["model"]["method"] == "protonet"
+    original = FewShotClassifier(load_model(tmp_path / "m.safetensors"))
+    assert largest_gap(original, ExportedClassifier(copied, threads=1), glyphs, 10) < 1e-5
