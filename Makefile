@@ -30,7 +30,7 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks --benchmark-only -o addopts="--import-mode=importlib"
 
 # Hours of damage and kills in minutes: the long form of tests/robustness; figures go to results/torture.json and
-# results/serve.json.
+# results/torture_serving.json.
 torture: $(STAMP)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m robustness.torture
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m robustness.serving

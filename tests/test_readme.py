@@ -56,6 +56,7 @@ def test_the_table_of_pedestrians_is_that_of_the_results():
     text = README.read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]*) \| ((?:\d\.\d{2,3} \| ){5}\d\.\d\d) \|$", text, re.MULTILINE)
     methods = ("constant-velocity", "damped", "memory", "memory-2048", "memory-without-place")
+    methods += ("mlp", "replayed-mlp", "memory-256-on-mlp", "memory-on-mlp")
     assert len(rows) == len(methods)
     found = [read_result(path) for path in (README.parent / "results").glob("trajectories-vru-*.json")]
     found = [result for result in found if result.cell.options["protocol"] == "stream"]
@@ -68,6 +69,27 @@ def test_the_table_of_pedestrians_is_that_of_the_results():
             )
             numbers += [f"{mean(one[name].mean for one in of.values()):.3f}" for name in ("ade", "fde")]
             numbers.append(f"{mean(of[seed]['mse'].mean / plain[seed]['mse'].mean for seed in of):.2f}")
+            assert len(of) == 5
+        assert shown.split(" | ") == numbers
+
+
+def test_the_table_of_ten_pedestrians_is_that_of_the_results():
+    text = README.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]*) \| ((?:\d\.\d{3} \| ){5}\d\.\d{3}) \|$", text, re.MULTILINE)
+    methods = ("memory-network", "memory-network-fast", "maml", "mamlpp", "metanet", "seq2seq", "mlp-finetuned")
+    methods += ("memory", "memory-on-mlp")
+    assert len(rows) == len(methods)
+    found = [read_result(path) for path in (README.parent / "results").glob("trajectories-vru-*.json")]
+    found = [result for result in found if result.cell.options["protocol"] == "ten"]
+    for method, (_, shown) in zip(methods, rows, strict=True):
+        numbers = []
+        for task in ("25 Hz", "12.5 Hz"):
+            of, plain = (
+                {r.cell.seed: r.numbers for r in found if (r.cell.method, r.cell.options["task"]) == (name, task)}
+                for name in (method, "constant-velocity")
+            )
+            moments = ("mse, before", "mse, step 1", "mse")
+            numbers += [f"{mean(of[s][when].mean / plain[s]['mse'].mean for s in of):.3f}" for when in moments]
             assert len(of) == 5
         assert shown.split(" | ") == numbers
 

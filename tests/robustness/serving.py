@@ -1,7 +1,7 @@
 """A server under many clients that is killed among them, and one that gets bodies which are wrong.
 
-`python -m robustness.serving` is the long form; figures go to `results/serve.json`, and the exit code is 1 where
-anything was lost, mixed up or answered by other than a refusal, or memory grew.
+`python -m robustness.serving` is the long form; figures go to `results/torture_serving.json`, and the exit code is 1
+where anything was lost, mixed up or answered by other than a refusal, or memory grew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fastslow.protocol.provenance import processor_name, versions
 from robustness import bodies
 from robustness.served import CLIENTS, Connection, Crowd, Served, faults
 
-_OUT = Path(__file__).parents[2] / "results" / "serve.json"
+_OUT = Path(__file__).parents[2] / "results" / "torture_serving.json"
 #: What the memory of a server may grow by, MiB, over thousands of bodies that are refused, or questions.
 MOST_GROWTH_MIB = 8.0
 
