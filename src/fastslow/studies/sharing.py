@@ -76,10 +76,7 @@ class SharingStudy:
         branches = Branches(row, outputs=pair.first.targets.shape[1], seed=cell.seed)
         numbers = dict(watched(branches, pair, PLANS[budget].updates, cell.seed))
         words = f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}"
-        facts = {
-            "part": "test", "rate": RATE, "seen": SEEN, "steps": STEPS, "windows": len(pair.first.inputs),
-            "second_windows": len(pair.second.inputs),
-        }  # fmt: skip
+        facts = {"part": "test", "rate": RATE, "seen": SEEN, "steps": STEPS}
         provenance = Provenance(
             command=f"{words} --methods {cell.method} --seeds {cell.seed + 1}", versions=versions(),
             processor=processor_name(), seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(),
