@@ -52,21 +52,26 @@ def test_the_table_of_wrong_labels_is_that_of_the_results():
         assert shown.split(" | ") == [f"{100 * of[share][names[row]].mean:.1f}" for share in (0.0, 0.1, 0.2, 0.3, 0.4)]
 
 
+def _of_pedestrians(protocol):
+    found = [read_result(path) for path in (README.parent / "results").glob("trajectories-vru-*.json")]
+    return [result for result in found if result.cell.options["protocol"] == protocol]
+
+
+def _by_seed(found, method, task):
+    return {r.cell.seed: r.numbers for r in found if (r.cell.method, r.cell.options["task"]) == (method, task)}
+
+
 def test_the_table_of_pedestrians_is_that_of_the_results():
     text = README.read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]*) \| ((?:\d\.\d{2,3} \| ){5}\d\.\d\d) \|$", text, re.MULTILINE)
     methods = ("constant-velocity", "damped", "memory", "memory-2048", "memory-without-place")
     methods += ("mlp", "replayed-mlp", "memory-256-on-mlp", "memory-on-mlp")
     assert len(rows) == len(methods)
-    found = [read_result(path) for path in (README.parent / "results").glob("trajectories-vru-*.json")]
-    found = [result for result in found if result.cell.options["protocol"] == "stream"]
+    found = _of_pedestrians("stream")
     for method, (_, shown) in zip(methods, rows, strict=True):
         numbers = []
         for task in ("25 Hz", "12.5 Hz"):
-            of, plain = (
-                {r.cell.seed: r.numbers for r in found if (r.cell.method, r.cell.options["task"]) == (name, task)}
-                for name in (method, "constant-velocity")
-            )
+            of, plain = _by_seed(found, method, task), _by_seed(found, "constant-velocity", task)
             numbers += [f"{mean(one[name].mean for one in of.values()):.3f}" for name in ("ade", "fde")]
             numbers.append(f"{mean(of[seed]['mse'].mean / plain[seed]['mse'].mean for seed in of):.2f}")
             assert len(of) == 5
@@ -79,15 +84,11 @@ def test_the_table_of_ten_pedestrians_is_that_of_the_results():
     methods = ("memory-network", "memory-network-fast", "maml", "mamlpp", "metanet", "seq2seq", "mlp-finetuned")
     methods += ("memory", "memory-on-mlp")
     assert len(rows) == len(methods)
-    found = [read_result(path) for path in (README.parent / "results").glob("trajectories-vru-*.json")]
-    found = [result for result in found if result.cell.options["protocol"] == "ten"]
+    found = _of_pedestrians("ten")
     for method, (_, shown) in zip(methods, rows, strict=True):
         numbers = []
         for task in ("25 Hz", "12.5 Hz"):
-            of, plain = (
-                {r.cell.seed: r.numbers for r in found if (r.cell.method, r.cell.options["task"]) == (name, task)}
-                for name in (method, "constant-velocity")
-            )
+            of, plain = _by_seed(found, method, task), _by_seed(found, "constant-velocity", task)
             moments = ("mse, before", "mse, step 1", "mse")
             numbers += [f"{mean(of[s][when].mean / plain[s]['mse'].mean for s in of):.3f}" for when in moments]
             assert len(of) == 5
