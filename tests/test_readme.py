@@ -99,7 +99,7 @@ def test_the_table_of_rare_classes_is_that_of_the_results():
     rows = re.findall(
         r"^\| `([\w-]+)`: [^|]* \| ([\d.| ]*) \| (\d) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert len(rows) == 11
+    assert len(rows) == 12
     names = [f"rare, {moment}" for moment in ("after 1", "after 2", "before 3", "after 5")] + ["frequent, after 5"]
     found = [read_result(path) for path in (README.parent / "results").glob("rare-classes-mnist-*.json")]
     for learner, shown, seeds in rows:
