@@ -82,17 +82,17 @@ class Page:
         title: of the page.
         tables: in their order.
         figures: likewise.
-        notes: what else is to be said, a sentence or more each.
         missing: keys of the cells that have no result yet, and are therefore not in tables and figures.
         failed: why, by key, of those that could not be run.
+        notes: what else is to be said, a sentence or more each.
     """
 
     title: str
     tables: Sequence[Table] = ()
     figures: Sequence[Figure | Drawing] = ()
-    notes: Sequence[str] = ()
     missing: Sequence[str] = ()
     failed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def markdown(self) -> str:
         """The page as Markdown; a figure is the table of its data, the first rows of it if there are many."""

@@ -22,7 +22,7 @@ STYLES = {
     "backprop-tuned": Style(GREY, "8 4"),
     "shared-decoder": Style("#8E44AD"),
     "separate": Style(ORANGE),
-    "shared": Style(RED),
+    "shared": Style(RED, "9 5"),
 }
 #: Data that are tracks, and how many of them are drawn of each network.
 _DATA = ("junction", "vru")

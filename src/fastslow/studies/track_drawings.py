@@ -129,7 +129,7 @@ def how_to_draw(missing: Sequence[Result], budget: str) -> list[str]:
             "--results drawn --out page.html"
         )
         notes.append(
-            f"Tracks are no part of results, and {len(its)} runs on {data} that would be drawn here have left none "
-            f"beside them; where {data} is at hand, this runs them again and draws them: {command}"
+            f"Tracks are no part of results, and {len(its)} of the runs on {data} have left none beside them to draw; "
+            f"where {data} is at hand, this runs them again and draws them: {command}"
         )
     return notes

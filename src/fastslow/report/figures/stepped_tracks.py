@@ -22,7 +22,8 @@ _STYLE = """
 .steps [data-step]:not(.on) { display: none; } .steps svg { background: white; width: 100%; height: auto; }
 .steps .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: .6rem; }
 .steps .number { text-align: right; font-variant-numeric: tabular-nums; }
-.steps .panels figure { margin: 0; border: 1px solid #8885; border-radius: .3rem; padding: .3rem; } .steps input { width: min(24rem, 90vw); vertical-align: middle; }
+.steps .panels figure { margin: 0; border: 1px solid #8885; border-radius: .3rem; padding: .3rem; }
+.steps input { width: min(24rem, 90vw); vertical-align: middle; }
 .steps .key { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
 .steps .key svg { width: 2.4rem; height: .9rem; vertical-align: middle; border-radius: .2rem; }
 """.strip()
@@ -138,9 +139,9 @@ class SteppedTracks:
     def _key(self) -> str:
         colours = [("seen", BLUE, ""), ("what came then", GREEN, "")]
         colours += [(its.name, its.colour, its.dashes) for its in self.forecasters]
+        ends = [(2.0, 9.0), (46.0, 9.0)]
         lines = "\n".join(
-            f'<li><svg viewBox="0 0 48 18" aria-hidden="true">{_line([(2, 9), (46, 9)], colour, dashes, 4)}</svg> '
-            f"{text(name)}</li>"
+            f'<li><svg viewBox="0 0 48 18" aria-hidden="true">{_line(ends, colour, dashes, 4)}</svg> {text(name)}</li>'
             for name, colour, dashes in colours
         )
         return f'<ul class="key">\n{lines}\n</ul>'
@@ -193,15 +194,15 @@ class _View:
     def scale(self) -> str:
         """A bar of whole metres."""
         length = nice_length(self.span / 4)
-        y, end = _SIZE - 10, 10 + length / self.span * _SIZE
-        bar = _line([(10, y), (round(end, 1), y)], "black", "", 3)
-        return f'{bar}<text x="10" y="{y - 6}" font-size="12">{length:g} m</text>'
+        y, end = _SIZE - 10.0, round(10 + length / self.span * _SIZE, 1)
+        bar = _line([(10.0, y), (end, y)], "black", "", 3)
+        return f'{bar}<text x="10" y="{y - 6:g}" font-size="12">{length:g} m</text>'
 
 
-def _line(places: Sequence[tuple[float, float]], colour: str, dashes: str, width: float) -> str:
+def _line(places: Sequence[tuple[float, float]], colour: str, dashes: str, width: int) -> str:
     points = " ".join(f"{x:g},{y:g}" for x, y in places)
     dashed = f' stroke-dasharray="{text(dashes)}"' if dashes else ""
-    return f'<polyline points="{points}" fill="none" stroke="{text(colour)}" stroke-width="{width:g}"{dashed}/>'
+    return f'<polyline points="{points}" fill="none" stroke="{text(colour)}" stroke-width="{width}"{dashed}/>'
 
 
 def _of(step: int, count: int) -> str:
