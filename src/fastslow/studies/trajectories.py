@@ -146,8 +146,9 @@ class TrajectoriesStudy:
 
     def illustrated(self, results: Sequence[Result], runs: Path) -> Page:
         """See `Illustrated.illustrated`."""
-        page, budget = self.page(results), budget_of(self, PLANS, results[0].cell)
+        budget = budget_of(self, PLANS, *(result.cell for result in results))
         figures, notes = drawings_of(results, runs, budget)
+        page = self.page(results)
         return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
 
 

@@ -78,7 +78,7 @@ class ErrorMap:
         places, errors, counts = self.places[most], self.errors[most], self.counts[most]
         if not len(most):
             return
-        areas = _AREA * counts / counts.max()
+        areas = _AREA * np.sqrt(counts / counts.max())  # of who stood there may be a hundred times as many
         circles = axes.scatter(places[:, 0], places[:, 1], s=areas, color=ORANGE, alpha=0.5, linewidths=0)
         ends = places + _HEADING * width * self.headings[most]
         lines = LineCollection(list(np.stack([places, ends], 1)), colors="black", linewidths=0.8)
