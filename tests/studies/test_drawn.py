@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from fastslow import FastSlowForecaster
 from fastslow.data.tracks.resample import resampled, windows_of
 from fastslow.errors import InputError
 from fastslow.studies.drawn import FILE, FORECASTS, LEARNED, Notes, evenly_hard, learned, read_drawn, write_drawn
+from fastslow.studies.track_drawings import map_of
+from mutations import damage_json
+from robustness.harness import Reader, survey
 from track_sample import straight, turning
 
 
@@ -61,6 +66,28 @@ def test_what_is_left_is_read_back_to_the_millimetre_and_nothing_is_none(tmp_pat
     assert (again["counts"].sum(), len(np.unique(again["path"]))) == (forecaster.rule_.memory.num_written, 30)
     assert len(again["path"]) == 30 * 6  # of 5.9 s, a point a second
     assert (tmp_path / "cell" / FILE).stat().st_size < 30_000
+
+
+def test_a_damaged_file_is_refused_or_read_as_pictures_can_be_made_of(tmp_path):
+    tracks, drawn = turning(), []
+    forecaster = FastSlowForecaster(rate=10.0, horizon=1.0, max_slots=2).partial_fit(tracks)
+    whole = {name: array[:4] for name, array in learned(forecaster, tracks).items()}
+    write_drawn(tmp_path / "whole", whole)
+    content = json.loads((tmp_path / "whole" / FILE).read_text(encoding="utf-8"))
+
+    def judge(arrays):
+        drawn.append(map_of("t", arrays))
+        drawn[-1].plot(tmp_path / "map.png")
+        return "different" if set(drawn[-1].frame()) else "empty"
+
+    reader = Reader(
+        "what is drawn", lambda random: (tmp_path / FILE).write_bytes(damage_json([content], random)),
+        lambda: read_drawn(tmp_path, LEARNED), judge, names=(FILE,),
+    )  # fmt: skip
+    tally = survey(reader, 300)
+    assert tally.holds, tally.faults
+    assert tally.refused > 100
+    assert len(drawn) > 5
 
 
 @pytest.mark.parametrize(

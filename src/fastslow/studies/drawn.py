@@ -32,8 +32,8 @@ LEARNED = {
     "places": "slots axes", "errors": "slots axes", "counts": "slots", "headings": "slots axes",
     "path_points": "points axes", "path": "points",
 }  # fmt: skip
-#: Digits after the point: millimetres.
-_DIGITS = 3
+#: Digits after the point: millimetres; and what is no number of them any more.
+_DIGITS, _LARGEST = 3, 1e9
 
 
 class Notes:
@@ -120,12 +120,12 @@ def read_drawn(folder: Path, axes: Mapping[str, str]) -> dict[str, np.ndarray] |
     for name, words in axes.items():
         try:
             array = np.array(content.get(name), dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             array = np.zeros(())
         dims = words.split()
         found = dict(zip(dims, array.shape, strict=False))
         fits = array.ndim == len(dims) and all(sizes.setdefault(dim, size) == size for dim, size in found.items())
-        if not fits or not np.isfinite(array).all():
+        if not fits or not (np.abs(array) < _LARGEST).all() or (name == "counts" and (array < 1).any()):
             raise InputError(f"{shown_path(path)} holds no numbers of {words} as {name}; remove it, and run it again")
         arrays[name] = array
     return arrays
