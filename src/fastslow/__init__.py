@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastslow.errors import InputError
     from fastslow.estimators.fewshot import FewShotClassifier, load_pretrained
     from fastslow.estimators.forecaster import FastSlowForecaster
+    from fastslow.estimators.slow_encoder import SlowEncoder
     from fastslow.estimators.stream import FastSlowClassifier
     from fastslow.methods import build_method
     from fastslow.methods.base import Method, Task
@@ -56,6 +57,7 @@ _HOMES = {
     "PRESETS": "fastslow.methods.config",
     "Predictors": "fastslow.core.predictors",
     "Projection": "fastslow.core.encoders",
+    "SlowEncoder": "fastslow.estimators.slow_encoder",
     "StatelessPredictor": "fastslow.core.predictors",
     "Task": "fastslow.methods.base",
     "TaskState": "fastslow.methods.paper_rule",
@@ -100,6 +102,7 @@ __all__ = [
     "OnlineLearner",
     "Predictors",
     "Projection",
+    "SlowEncoder",
     "StatelessPredictor",
     "Task",
     "TaskState",

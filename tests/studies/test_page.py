@@ -52,6 +52,23 @@ def test_a_figure_in_markdown_is_the_table_of_its_data():
     assert "| step | accuracy |\n| --- | --- |\n| 1 | 0.5 |\n| 2 | 0.75 |" in PAGE.markdown()
 
 
+def test_a_terminal_is_spared_long_figures_and_told_where_they_are():
+    whole, short = PAGE.markdown(), PAGE.markdown(most_rows=1)
+    assert PAGE.markdown(most_rows=2) == whole
+    assert "| 2 | 0.75 |" not in short
+    assert "`--out page.html` draws" in short
+    assert short.rstrip().endswith("(2 rows)")
+    assert "| a\\|b |" in short  # tables stay
+
+
+def test_numbers_are_shown_to_five_digits_and_whole_ones_whole():
+    class Thirds(Curve):
+        def frame(self):
+            return {"step": [1234567], "accuracy": [1.9 / 3]}
+
+    assert "| 1234567 | 0.63333 |" in Page("x", figures=[Thirds()]).markdown()
+
+
 def test_html_holds_the_picture_its_data_and_no_markup_from_texts():
     page = PAGE.html()
     (picture,) = re.findall(r'src="data:image/png;base64,([^"]*)"', page)
@@ -78,8 +95,8 @@ def test_a_drawing_is_part_of_the_page_and_its_data_are_there_too():
     assert "<h2>moved &lt;by&gt; hand</h2>\n<p>a picture of its own</p>\n<details>" in page.html()
     assert page.html().count("<td>") == 100
     lines = page.markdown().splitlines()
-    assert "## moved &lt;by&gt; hand (the first 60 of 100 rows; the page as HTML has all)" in lines
-    assert [line for line in lines if line.startswith("|")][2:] == [f"| {step} |" for step in range(60)]
+    assert "## moved &lt;by&gt; hand" in lines
+    assert [line for line in lines if line.startswith("|")][2:] == [f"| {step} |" for step in range(100)]
 
 
 def test_notes_are_text_of_the_page():

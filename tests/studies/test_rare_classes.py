@@ -13,7 +13,7 @@ from fastslow.methods import build_method
 from fastslow.methods.config import preset
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
 from fastslow.report.figures.exposures import Exposures
-from fastslow.studies import load_study, rare_classes
+from fastslow.studies import load_study, rare_classes, rare_learners
 from fastslow.studies.base import Study
 from fastslow.studies.rare_classes import BATCH, STUDY, Plan, StreamData, number, watched
 from fastslow.studies.rare_learners import LEARNERS, SEE_IMAGES, Setting
@@ -128,6 +128,30 @@ def test_a_plain_network_sees_pixels_and_learns_what_is_frequent(tmp_path):
     data, _ = rare_classes.stream_data("digits", pixels=True)
     assert data.shown.shape[1] == 28 * 28
     assert 0 <= float(data.shown.min()) < float(data.shown.max()) <= 1
+
+
+def test_a_slow_encoder_is_trained_on_frequent_classes_alone(setting, monkeypatch):
+    """It sees pixels, hands over in the course of the stream, and never takes a step on a rare class."""
+    monkeypatch.setattr(rare_learners, "FREQUENT", 20)
+    monkeypatch.setattr(rare_learners, "EVERY", 10)
+    stepped, step = [], rare_learners.SlowCopy.step
+    monkeypatch.setattr(
+        rare_learners.SlowCopy,
+        "step",
+        lambda self, images, labels: stepped.append(labels) or step(self, images, labels),
+    )
+    data = clouds()
+    rows = torch.rand(FEATURES, 14 * 14, generator=torch.Generator().manual_seed(1))
+    seen, asked = (torch.sigmoid(part @ rows / 4) for part in (data.shown, data.asked))
+    learner, before = LEARNERS["stream-slow-encoder"](setting), setting.encoder.folded()
+    drawn = StreamData(seen, data.labels, asked, data.answers, CLASSES)
+    numbers = dict(watched(learner, drawn, Plan("x", every=30, exposures=2, seeds=1), seed=0))
+    assert numbers["frequent, after 2"].mean > 0.6
+    assert torch.cat(stepped).max() < CLASSES // 2
+    images = asked.view(-1, 1, 14, 14)
+    assert not torch.equal(learner.copy.used(images), before(images))
+    assert torch.equal(setting.encoder.folded()(images), before(images))
+    assert len(learner.copy.seen) < 10
 
 
 def test_a_cell_of_another_study_is_refused(tmp_path):

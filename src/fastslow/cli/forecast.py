@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+
+from fastslow.cli.track_table import TrackTable
 
 #: Seconds without a sample that are no gap at any rate, and those that are one even if all samples are as far apart.
 _LEAST_GAP, _LARGEST_GAP = 0.25, 60.0
@@ -20,15 +24,12 @@ def forecast(
     *,
     out: Path | None = None,
     map: Path | None = None,
-    kind: str = "",
     rate: float = 25.0,
     horizon: float = 2.0,
     every: float = 1.0,
     step: float = 0.4,
     slots: int = 256,
-    frame_rate: float | None = None,
-    metres: float | None = None,
-    data_dir: Path | None = None,
+    table: Annotated[TrackTable | None, cyclopts.Parameter(name="*")] = None,
     model: str | None = None,
     save: Path | None = None,
 ) -> None:
@@ -41,22 +42,17 @@ def forecast(
             recording; or a folder of inD or of the Stanford Drone Dataset.
         out: .csv file to write forecasts to.
         map: .png file to draw what was learned of the place to; several recordings get a file each.
-        kind: of road users to take alone, such as pedestrian; all if not given.
         rate: samples a second that forecasts are made of, Hz.
         horizon: seconds ahead.
         every: seconds from one forecast of a track to the next.
         step: seconds between the moments of a forecast that are written.
         slots: of the memory.
-        frame_rate: frames a second of a table that counts frames.
-        metres: that one unit of a table, or one pixel of the Stanford Drone Dataset, is.
-        data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
+        table: how tracks are read.
         model: .safetensors file of a forecaster to go on with, in place of rate, horizon and slots; pretrained:junction
             has a network, for 25 Hz and 2 s, and has learned no place yet.
         save: .safetensors file to save the forecaster to, of one recording.
     """
     from fastslow.cli.track_progress import track_bar
-    from fastslow.data.tracks.duplicates import each_movement_once
-    from fastslow.data.tracks.registry import load_tracks
     from fastslow.errors import InputError, shown
     from fastslow.estimators.forecaster import FastSlowForecaster
     from fastslow.estimators.replay import play
@@ -70,10 +66,7 @@ def forecast(
             refuse_unwritable(path)
     if save is not None and save.suffix != ".safetensors":
         raise InputError(f"got --save {save}; give a file that ends in .safetensors")
-    data = load_tracks(tracks, data_dir=data_dir, rate=frame_rate, metres=metres)
-    data = data.of_kind(kind) if kind else data
-    once = each_movement_once(data)
-    repeated, data = data.num_tracks - once.num_tracks, once
+    data, repeated = (table or TrackTable()).load(tracks)
     by_recording = _by_recording(data)
     begun = None if model is None else FastSlowForecaster.load(model)
     if len(by_recording) > 1 and (save or (begun is not None and begun.rule_.memory.size)):

@@ -15,6 +15,9 @@ from fastslow.studies.engines import EngineName
 if TYPE_CHECKING:
     from fastslow.studies.base import CellProgress, Page
 
+# Rows of a figure's data that a terminal shows; longer ones are drawn on the page.
+_MOST_ROWS = 30
+
 
 def reproduce(
     study: str,
@@ -41,7 +44,7 @@ def reproduce(
         workers: cells at once with --engine local (each core one if not given), ray or slurm (all if not given).
         address: of a running Ray cluster, host:port or auto; one of this machine alone if not given.
         slurm: what to ask of Slurm for each cell, as --slurm.partition long --slurm.time 120 (minutes, else 240).
-        out: .html, .md or .tex file to write the page to; printed as Markdown if not given.
+        out: .html, .md or .tex file to write the page to; if not given it is printed, figures of few points as tables.
     """
     from fastslow.files import refuse_unwritable
     from fastslow.studies import load_study
@@ -87,7 +90,7 @@ def _show(page: Page, out: Path | None) -> None:
     if page.missing:
         print(f"{len(page.missing)} cells still to be run, such as {page.missing[0]}", file=sys.stderr)
     if out is None:
-        print(page.markdown(), end="")
+        print(page.markdown(most_rows=_MOST_ROWS), end="")
     else:
         text = {".html": page.html, ".md": page.markdown, ".tex": page.latex}[out.suffix]()
         write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+
+from fastslow.cli.track_table import TrackTable
 
 if TYPE_CHECKING:
     from fastslow.data.tracks.base import TrackData
@@ -17,16 +21,13 @@ def forecaster(
     tracks: str,
     *,
     out: Path,
-    kind: str = "",
     rate: float = 25.0,
     horizon: float = 2.0,
     past: float = 2.0,
     steps: int = 3000,
     seed: int = 0,
     sites: int = 1,
-    frame_rate: float | None = None,
-    metres: float | None = None,
-    data_dir: Path | None = None,
+    table: Annotated[TrackTable | None, cyclopts.Parameter(name="*")] = None,
 ) -> None:
     """Train the network of a forecaster, for fastslow forecast --model; it learns no place.
 
@@ -35,23 +36,17 @@ def forecaster(
     Args:
         tracks: as for fastslow forecast.
         out: .safetensors file of the forecaster.
-        kind: of road users to take alone, such as cyclist; all if not given.
         rate: samples a second that forecasts are made of, Hz.
         horizon: seconds ahead.
         past: seconds that a forecast is made of.
         steps: of training.
         seed: of weights and of what is drawn.
         sites: of junction, 300 tracks each.
-        frame_rate: frames a second of a table that counts frames.
-        metres: that one unit of a table, or one pixel of the Stanford Drone Dataset, is.
-        data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
+        table: how tracks are read.
     """
     import numpy as np
 
     from fastslow.cli.track_progress import track_bar
-    from fastslow.data.tracks.duplicates import each_movement_once
-    from fastslow.data.tracks.junction import make_junction
-    from fastslow.data.tracks.registry import SEED, TRACKS, load_tracks
     from fastslow.errors import InputError, shown
     from fastslow.estimators.forecaster import FastSlowForecaster
     from fastslow.files import refuse_unwritable
@@ -59,18 +54,11 @@ def forecaster(
 
     if not 0 < past < float("inf"):
         raise InputError(f"got past={shown(past)}; a positive number of seconds was expected")
-    if sites != 1 and tracks != "junction":
-        raise InputError(f"got sites={sites} for {tracks}; only made-up junctions have as many as are asked for")
     if out.suffix != ".safetensors":
         raise InputError(f"got --out {out}; give a file that ends in .safetensors")
     refuse_unwritable(out)
     untrained = FastSlowForecaster(rate=rate, horizon=horizon)
-    data = (
-        make_junction(sites=sites, tracks_per_site=TRACKS, seed=SEED)
-        if tracks == "junction"
-        else load_tracks(tracks, data_dir=data_dir, rate=frame_rate, metres=metres)
-    )
-    data = each_movement_once(data.of_kind(kind) if kind else data)
+    data, _ = (table or TrackTable()).load(tracks, sites=sites)
     held_out = np.random.default_rng(seed).permutation(data.num_tracks)[: data.num_tracks // _HELD_OUT]
     used = np.setdiff1d(np.arange(data.num_tracks), held_out)
     with track_bar("training") as on_step:

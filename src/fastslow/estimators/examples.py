@@ -5,12 +5,14 @@ Rows are added in place and changed in a copy: a shallow copy of `Examples` stay
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from fastslow.core.drift import Drift
 from fastslow.data.checks import refuse_unless_whole
 from fastslow.errors import InputError
 
@@ -158,6 +160,14 @@ def _room(rows: int, num_features: int) -> tuple[Tensor, Tensor]:
     """Room for features and numbers of rows, whatever torch's default dtype and device are."""
     features = torch.empty(rows, num_features, dtype=torch.float32, device="cpu")
     return features, torch.empty(3, rows, dtype=torch.int64, device="cpu")
+
+
+def carried(examples: Examples, drift: Drift) -> Examples:
+    """The same rows, their features where they are after a change of the encoder."""
+    moved = copy.copy(examples)
+    moved._features, moved._numbers = drift.of(examples.features), examples._numbers[:, : len(examples)]
+    moved.lost = drift.of_spread(examples.lost) if examples.lost.numel() else examples.lost
+    return moved
 
 
 def weighted_sums(

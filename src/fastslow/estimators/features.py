@@ -18,7 +18,7 @@ from fastslow.data.preparation import Ink, refuse_unprepared
 from fastslow.errors import InputError, shown, shown_reason
 from fastslow.estimators.images import prepared_images
 from fastslow.estimators.statistics import refuse_without_features, statistics_of, weights_sha256
-from fastslow.methods.files import PRETRAINED_PREFIX, load_model, pretrained_names
+from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model, pretrained_names
 
 #: Images that a module of one's own sees at a time.
 _AT_ONCE = 256
@@ -38,12 +38,24 @@ class Features(NamedTuple):
     sha256: str
 
 
+class LoadedModel(NamedTuple):
+    """A model for drawings that is not, or not yet, in a file: what `SlowEncoder` gives a learner.
+
+    Attributes:
+        trained: the model.
+        prior: how its features of classes spread, where that is known.
+    """
+
+    trained: TrainedModel
+    prior: ClassStatistics | None
+
+
 def features_of(model: object, *, ink: Ink = "auto", crop: bool = False) -> Features:
     """The way that a model stands for.
 
     Args:
-        model: name of a shipped model, a run folder or a .safetensors file (drawings in); an .onnx file, a
-            `torch.nn.Module` or a function (whatever it takes in); None for vectors.
+        model: name of a shipped model, a run folder, a .safetensors file or a `LoadedModel` (drawings in); an .onnx
+            file, a `torch.nn.Module` or a function (whatever it takes in); None for vectors.
         ink: of drawings, see `FewShotClassifier`.
         crop: likewise.
 
@@ -64,7 +76,23 @@ def features_of(model: object, *, ink: Ink = "auto", crop: bool = False) -> Feat
 
         make, sha256 = onnx_encoder(Path(str(model)))
         return Features(lambda examples: as_vectors(make(examples)), None, sha256)
-    return _of_drawings(str(model), ink, crop)
+    return _of_drawings(model if isinstance(model, LoadedModel) else loaded_model(str(model)), ink, crop)
+
+
+def loaded_model(model: str) -> LoadedModel:
+    """A model for drawings, read.
+
+    Args:
+        model: name of a shipped model, a run folder or a .safetensors file.
+
+    Raises:
+        ValueError: if there is no such model, or it has no features to compare.
+    """
+    source = f"{PRETRAINED_PREFIX}{model}" if model in pretrained_names() else model
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        trained = load_model(source)
+    refuse_without_features(trained.method)
+    return LoadedModel(trained, statistics_of(source, trained.method.encoder))
 
 
 def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: ANN401 - whatever users have
@@ -102,14 +130,10 @@ def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: AN
     return torch.from_numpy(rows)
 
 
-def _of_drawings(model: str, ink: Ink, crop: bool) -> Features:
-    source = f"{PRETRAINED_PREFIX}{model}" if model in pretrained_names() else model
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        trained = load_model(source)
-    refuse_without_features(trained.method)
+def _of_drawings(model: LoadedModel, ink: Ink, crop: bool) -> Features:
+    trained, prior = model
     weights = trained.method.encoder.state_dict()
-    encoder = packed(trained.method.float().encoder.folded().eval().requires_grad_(False))
-    prior = statistics_of(source, trained.method.encoder)
+    encoder = packed(trained.method.encoder.folded().eval().requires_grad_(False))
     sha256 = weights_sha256(weights | ({} if prior is None else {f"prior {k}": v for k, v in prior._asdict().items()}))
     size, at_once = trained.config.image_size, images_per_pass(encoder)
 

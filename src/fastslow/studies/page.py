@@ -12,8 +12,6 @@ from typing import Protocol, runtime_checkable
 
 from fastslow.errors import InputError
 
-#: Rows of a figure's data that a page of text has room for.
-_MOST_ROWS = 60
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
@@ -94,15 +92,24 @@ class Page:
     failed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: Sequence[str] = ()
 
-    def markdown(self) -> str:
-        """The page as Markdown; a figure is the table of its data, the first rows of it if there are many."""
+    def markdown(self, *, most_rows: int | None = None) -> str:
+        """The page as Markdown; a figure is the table of its data.
+
+        Args:
+            most_rows: a figure of more rows is named only (for a terminal); all are written if not given.
+        """
         parts = [f"# {_flat(self.title)}", *map(_flat, self.notes)]
         if self.missing:
             parts.append("\n".join([f"{_missing(self)}:", "", *(f"- `{key}`" for key in self.missing)]))
-        for table in (*self.tables, *map(_first_rows, map(_data, self.figures))):
+        data = list(map(_data, self.figures))
+        left_out = [] if most_rows is None else [table for table in data if len(table.rows) > most_rows]
+        for table in (*self.tables, *(table for table in data if table not in left_out)):
             lines = [table.columns, ["---"] * len(table.columns), *table.rows]
             rows = [f"| {' | '.join(map(_flat, line))} |" for line in lines]
             parts += [f"## {_flat(table.title)}", "\n".join(rows)]
+        if left_out:
+            names = "\n".join(f"- {_flat(table.title)} ({len(table.rows)} rows)" for table in left_out)
+            parts.append(f"Figures of many points, which `--out page.html` draws and `--out page.md` lists:\n\n{names}")
         return "\n\n".join(parts) + "\n"
 
     def latex(self) -> str:
@@ -158,16 +165,13 @@ def _tex(text: str) -> str:
 
 def _data(figure: Figure | Drawing) -> Table:
     frame = figure.frame()
-    rows = [[str(value) for value in row] for row in zip(*frame.values(), strict=True)]
+    rows = [[_said(value) for value in row] for row in zip(*frame.values(), strict=True)]
     return Table(figure.title, list(frame), rows)
 
 
-def _first_rows(table: Table) -> Table:
-    """Those that are read; the page as HTML has all."""
-    if len(table.rows) <= _MOST_ROWS:
-        return table
-    title = f"{table.title} (the first {_MOST_ROWS} of {len(table.rows)} rows; the page as HTML has all)"
-    return dataclasses.replace(table, title=title, rows=table.rows[:_MOST_ROWS])
+def _said(value: object) -> str:
+    """A number in five digits, which is more than its interval ever allows; all else as it is."""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _html_table(table: Table) -> str:

@@ -11,10 +11,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastslow.core.encoders import ConvEncoder, ImageEncoder
+from fastslow.core.encoders import ConvEncoder, ImageEncoder, images_per_pass, in_passes
 from fastslow.core.gaussian import ClassStatistics
 from fastslow.core.literal_memory import LiteralMemory, MemoryNetwork
 from fastslow.core.predictors import GradientPredictor, Predictors
+from fastslow.estimators.slow_encoder import EVERY, FREQUENT, SlowCopy, carry, frequent_classes
 from fastslow.estimators.stream_memory import Limits, StreamMemory
 from fastslow.methods.config import CONTROLLERS
 from fastslow.methods.controls import predictor_of
@@ -72,6 +73,33 @@ class Stream:
         """See `Learner`."""
         names = torch.tensor([int(str(label)) for label in self.memory.labels])
         return names[self.memory.look(features).likelihood.argmax(1)]
+
+
+class SlowStream:
+    """The stream learner whose encoder learns as well, from frequent classes alone: it sees images, not features."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.copy, self.stream = SlowCopy(setting.encoder, seed=setting.seed), Stream(setting)
+        self.edge = setting.encoder.image_size
+
+    def learn(self, features: Tensor, labels: Tensor) -> None:
+        """See `Learner`; of the pixels of images."""
+        images, memory = features.view(-1, 1, self.edge, self.edge), self.stream.memory
+        frequent = [int(str(label)) for label in frequent_classes(memory, FREQUENT)]
+        if bool((chosen := torch.isin(labels, torch.tensor(frequent, dtype=torch.int64))).any()):
+            self.copy.step(images[chosen], labels[chosen])
+        self.stream.learn(self._features(images), labels)
+        if len(self.copy.seen) >= EVERY:
+            carry(memory, self.copy.take_over())
+
+    @torch.no_grad()
+    def answer(self, features: Tensor) -> Tensor:
+        """See `Learner`."""
+        return self.stream.answer(self._features(features.view(-1, 1, self.edge, self.edge)))
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> Tensor:
+        return in_passes(self.copy.used, images, images_per_pass(self.copy.used))
 
 
 class NearestMean:
@@ -247,11 +275,12 @@ def _parts(features: Tensor) -> Sequence[Tensor]:
 
 _added = functools.partial(Online, fast=True, clip_synthetic=1.0)
 #: Those that see pixels in the place of features.
-SEE_IMAGES = ("cnn",)
+SEE_IMAGES = ("cnn", "stream-slow-encoder")
 #: Learners by the name of their row.
 LEARNERS: dict[str, Callable[[Setting], Learner]] = {
     "stream": Stream,
     "stream-given": functools.partial(Stream, slow=False),
+    "stream-slow-encoder": SlowStream,
     "nearest-mean": NearestMean,
     "nearest-example": Nearest,
     "surprise": Surprise,

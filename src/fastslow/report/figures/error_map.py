@@ -48,7 +48,7 @@ class ErrorMap:
     def frame(self) -> Frame:
         """Columns x, y, heading_x, heading_y, error_x, error_y and count; a row a slot, those of most errors first."""
         most = self._most(len(self.counts))
-        columns = np.column_stack([self.places, self.headings, self.errors, self.counts])[most].round(3).T.tolist()
+        columns = np.column_stack([self.places, self.headings, self.errors, self.counts])[most].T.tolist()
         names = ("x", "y", "heading_x", "heading_y", "error_x", "error_y", "count")
         return dict(zip(names, columns, strict=True))
 

@@ -108,12 +108,9 @@ class SteppedTracks:
         return int(self.forecasters[0].off.shape[0])
 
     def frame(self) -> Frame:
-        """Columns step, forecaster, its readings, and the distance of its forecast of each track, metres; rows by step.
-
-        Numbers are rounded to four digits after the point.
-        """
+        """Columns step, forecaster, its readings, and the distance of its forecast of each track, metres."""
         rows = [
-            [step, its.name, *(round(numbers[step], 4) for numbers in its.readings.values()), *its.off[step].round(4)]
+            [step, its.name, *(numbers[step] for numbers in its.readings.values()), *its.off[step].tolist()]
             for step in range(self.num_steps) for its in self.forecasters
         ]  # fmt: skip
         names = ["step", "forecaster", *self.forecasters[0].readings, *(f"{its.name} (m)" for its in self.tracks)]
