@@ -20,7 +20,7 @@ from fastslow.report.html import table, text
 _SIZE, _MARGIN, _LEAST = 260, 0.2, 1.0
 _STYLE = """
 .steps [data-step]:not(.on) { display: none; } .steps svg { background: white; width: 100%; height: auto; }
-.steps .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: .6rem; }
+.steps .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(16rem, 42%), 1fr)); gap: .6rem; }
 .steps .number { text-align: right; font-variant-numeric: tabular-nums; }
 .steps .panels figure { margin: 0; border: 1px solid #8885; border-radius: .3rem; padding: .3rem; }
 .steps input { width: min(24rem, 90vw); vertical-align: middle; }
