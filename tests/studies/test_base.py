@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +172,28 @@ def test_results_are_read_back_as_they_were_measured(study, tmp_path):
     for cell in study.cells("quick"):
         content = json.loads((tmp_path / f"{cell.key}.json").read_text(encoding="utf-8"))
         assert content["cell"]["options"]["shape"][1] / 7 == content["numbers"]["accuracy"]["mean"]
+
+
+class Drawn(FakeStudy):
+    """Its runs leave a file, and its page says which of them it found."""
+
+    def run(self, cell, folder):
+        folder.mkdir(parents=True)
+        (folder / "left").touch()
+        return super().run(cell, folder)
+
+    def illustrated(self, results, runs):
+        left = [result.cell.key for result in results if (runs / result.cell.key / "left").exists()]
+        return dataclasses.replace(self.page(results), notes=left)
+
+
+def test_a_page_may_show_what_runs_have_left_in_their_folders(tmp_path):
+    study = Drawn(tmp_path / "runs.log")
+    page = reproduce(study, results=tmp_path / "results", budget="quick")
+    assert page.notes == [cell.key for cell in study.cells("quick")]
+    assert len(page.tables) == 1
+    shutil.rmtree(tmp_path / "results" / "runs" / page.notes[0])
+    assert reproduce(study, results=tmp_path / "results", budget="quick").notes == page.notes[1:]
 
 
 def test_studies_are_imported_when_asked_for_and_unknown_ones_are_refused(monkeypatch):

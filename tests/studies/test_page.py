@@ -80,6 +80,31 @@ def test_html_holds_the_picture_its_data_and_no_markup_from_texts():
     assert "k-1" in page
 
 
+class Slider:
+    title = "moved <by> hand"
+
+    def markup(self):
+        return "<p>a picture of its own</p>"
+
+    def frame(self):
+        return {"step": list(range(100))}
+
+
+def test_a_drawing_is_part_of_the_page_and_its_data_are_there_too():
+    page = Page("x", figures=[Slider()])
+    assert "<h2>moved &lt;by&gt; hand</h2>\n<p>a picture of its own</p>\n<details>" in page.html()
+    assert page.html().count("<td>") == 100
+    lines = page.markdown().splitlines()
+    assert "## moved &lt;by&gt; hand" in lines
+    assert [line for line in lines if line.startswith("|")][2:] == [f"| {step} |" for step in range(100)]
+
+
+def test_notes_are_text_of_the_page():
+    page = Page("x", notes=["to be <b>known</b>"])
+    assert "to be &lt;b&gt;known&lt;/b&gt;" in page.markdown().splitlines()
+    assert '<p class="missing">to be &lt;b&gt;known&lt;/b&gt;</p>' in page.html()
+
+
 def test_a_whole_page_says_nothing_of_missing_cells():
     page = Page("whole")
     assert "still to be run" not in page.markdown() + page.html()

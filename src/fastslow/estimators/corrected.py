@@ -35,6 +35,23 @@ class Corrected(NamedTuple):
     plain: Float64[np.ndarray, "rows steps 2"]
 
 
+class LearnedErrors(NamedTuple):
+    """What slots of a memory say, one a row, on the map.
+
+    Attributes:
+        places: where road users were, metres, shape (slots, 2).
+        errors: mean error of their forecasts at the horizon: where they then were, from where they had been expected,
+            metres, shape (slots, 2).
+        counts: errors that is the mean of, shape (slots,).
+        headings: unit vectors, shape (slots, 2); 0 for who stood.
+    """
+
+    places: Float64[np.ndarray, "slots 2"]
+    errors: Float64[np.ndarray, "slots 2"]
+    counts: Float64[np.ndarray, " slots"]
+    headings: Float64[np.ndarray, "slots 2"]
+
+
 class CorrectedMotion:
     """Damped constant velocity, or a network in its place, and a memory of its errors, on samples at even times.
 
@@ -117,14 +134,15 @@ class CorrectedMotion:
         spread = np.sqrt(read.square) if memory.num_written else np.full_like(read.square, np.nan)
         return Corrected(plain + motion.turned_back(read.error), spread, read.weight, plain)
 
-    def learned_errors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Place and mean error at the horizon of each slot, metres, both of shape (slots, 2); and its count."""
+    def learned_errors(self) -> LearnedErrors:
+        """What each slot of the memory says, in the order of slots."""
         keys, errors = self.memory.keys, self.memory.errors[:, -1]
         moves = keys[:, 4:5] * self.widths.speed > STILL  # as `motion_of` tells who has a heading
-        along = np.where(moves, keys[:, 2:4] / np.maximum(np.hypot(*keys[:, 2:4].T), 1e-12)[:, None], [1.0, 0.0])
+        headings = np.where(moves, keys[:, 2:4] / np.maximum(np.hypot(*keys[:, 2:4].T), 1e-12)[:, None], 0.0)
+        along = np.where(moves, headings, [1.0, 0.0])
         across = np.column_stack([-along[:, 1], along[:, 0]])
         world = errors[:, :1] * along + errors[:, 1:] * across
-        return keys[:, :2] * self.widths.place, world, self.memory.counts
+        return LearnedErrors(keys[:, :2] * self.widths.place, world, self.memory.counts, headings)
 
     def _plain(
         self, pasts: Float64[np.ndarray, "rows samples 2"], motion: Motion

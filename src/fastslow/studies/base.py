@@ -12,11 +12,14 @@ from fastslow.data.tracks.registry import NAMES as TRACKS
 from fastslow.errors import InputError, shown
 from fastslow.protocol.result import Cell, Result, read_result
 from fastslow.studies.engines.base import Engine, Here
-from fastslow.studies.jobs import Job
+from fastslow.studies.jobs import RUNS, Job
 from fastslow.studies.page import Figure, Page, Table
 from fastslow.studies.rounds import CellProgress, run_in_rounds, shown_failures
 
-__all__ = ["Budget", "CellProgress", "Figure", "Page", "Study", "Table", "missing_cells", "part_of", "reproduce"]
+__all__ = [
+    "Budget", "CellProgress", "Figure", "Illustrated", "Page", "Study", "Table", "missing_cells", "part_of",
+    "reproduce",
+]  # fmt: skip
 
 #: How much a study may cost: minutes; what two cores do in a night; what the paper did.
 Budget = Literal["quick", "cpu", "paper"]
@@ -59,6 +62,19 @@ class Study(Protocol):
 
     def page(self, results: Sequence[Result]) -> Page:
         """Shows results, at least one, in the order of their cells; some may be missing."""
+
+
+@runtime_checkable
+class Illustrated(Study, Protocol):
+    """A study whose page shows more than results hold: what its runs have left in their folders."""
+
+    def illustrated(self, results: Sequence[Result], runs: Path) -> Page:
+        """As `page`.
+
+        Args:
+            results: see `page`.
+            runs: folder of the cells' folders, by their keys; those of results from elsewhere are not there.
+        """
 
 
 class Selection(NamedTuple):
@@ -184,7 +200,12 @@ def reproduce(
     if not found:
         raise InputError(f"{folder} holds no result of study {study.name} yet; run another part, or wait for it")
     missing = [cell.key for cell in cells if cell.key not in found]
-    return dataclasses.replace(study.page(list(found.values())), missing=missing, failed=failed)
+    page = _page(study, list(found.values()), folder / RUNS)
+    return dataclasses.replace(page, missing=missing, failed=failed)
+
+
+def _page(study: Study, results: Sequence[Result], runs: Path) -> Page:
+    return study.illustrated(results, runs) if isinstance(study, Illustrated) else study.page(results)
 
 
 def missing_cells(study: Study, *, results: str | Path, budget: Budget, selection: Selection = ALL) -> list[Cell]:

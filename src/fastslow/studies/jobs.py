@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from fastslow.studies.base import Study
 
 
+#: In a folder of results: where cells' own folders are.
+RUNS = "runs"
+
+
 class Outcome(NamedTuple):
     """How a try at a cell ended.
 
@@ -72,7 +76,7 @@ class Job(NamedTuple):
         with claim:
             if self.file.exists():
                 return read_result(self.file)
-            result = self.study.run(self.cell, self.folder / "runs" / self.cell.key)
+            result = self.study.run(self.cell, self.folder / RUNS / self.cell.key)
             if result.cell.key != self.cell.key:
                 raise ValueError(f"study {self.study.name} gave a result of {result.cell.key} for {self.cell.key}")
             write_result(self.file, result)

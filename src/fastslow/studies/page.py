@@ -37,6 +37,21 @@ class Figure(Protocol):
         """The data behind the picture: columns of equal length by name."""
 
 
+@runtime_checkable
+class Drawing(Protocol):
+    """A picture that is part of the page, such as one with a slider, and the numbers that it shows."""
+
+    @property
+    def title(self) -> str:
+        """What it shows, one line."""
+
+    def markup(self) -> str:
+        """The picture as HTML that needs nothing else, all text in it escaped."""
+
+    def frame(self) -> Mapping[str, Sequence[object]]:
+        """As `Figure.frame`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Table:
     """A table of text.
@@ -67,13 +82,15 @@ class Page:
         figures: likewise.
         missing: keys of the cells that have no result yet, and are therefore not in tables and figures.
         failed: why, by key, of those that could not be run.
+        notes: what else is to be said, a sentence or more each.
     """
 
     title: str
     tables: Sequence[Table] = ()
-    figures: Sequence[Figure] = ()
+    figures: Sequence[Figure | Drawing] = ()
     missing: Sequence[str] = ()
     failed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def markdown(self, *, most_rows: int | None = None) -> str:
         """The page as Markdown; a figure is the table of its data.
@@ -81,7 +98,7 @@ class Page:
         Args:
             most_rows: a figure of more rows is named only (for a terminal); all are written if not given.
         """
-        parts = [f"# {_flat(self.title)}"]
+        parts = [f"# {_flat(self.title)}", *map(_flat, self.notes)]
         if self.missing:
             parts.append("\n".join([f"{_missing(self)}:", "", *(f"- `{key}`" for key in self.missing)]))
         data = list(map(_data, self.figures))
@@ -114,11 +131,12 @@ class Page:
         if self.missing:
             keys = "".join(f"<li><code>{html.escape(key)}</code></li>" for key in self.missing)
             body.append(f'<div class="missing">{_missing(self)}:<ul>{keys}</ul></div>')
+        body += [f'<p class="missing">{html.escape(note)}</p>' for note in self.notes]
         for table in self.tables:
             body.append(f"<h2>{html.escape(table.title)}</h2>\n{_html_table(table)}")
         for figure in self.figures:
             title, data = html.escape(figure.title), _html_table(_data(figure))
-            picture = f'<img alt="{title}" src="data:image/png;base64,{_picture(figure)}">'
+            picture = figure.markup() if isinstance(figure, Drawing) else _image(title, figure)
             body.append(f"<h2>{title}</h2>\n{picture}\n<details><summary>data</summary>{data}</details>")
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -145,7 +163,7 @@ def _tex(text: str) -> str:
     return "".join(signs.get(sign, sign) for sign in " ".join(text.split()))
 
 
-def _data(figure: Figure) -> Table:
+def _data(figure: Figure | Drawing) -> Table:
     frame = figure.frame()
     rows = [[_said(value) for value in row] for row in zip(*frame.values(), strict=True)]
     return Table(figure.title, list(frame), rows)
@@ -162,8 +180,10 @@ def _html_table(table: Table) -> str:
     return f"<table>\n<tr>{head}</tr>\n" + "".join(f"<tr>{row}</tr>\n" for row in rows) + "</table>"
 
 
-def _picture(figure: Figure) -> str:
+def _image(title: str, figure: Figure) -> str:
+    """A picture within the page; the title is HTML already."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figure.png"
         figure.plot(path)
-        return base64.b64encode(path.read_bytes()).decode()
+        data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{title}" src="data:image/png;base64,{data}">'

@@ -17,6 +17,7 @@ from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.sharing_data import RATE, SEEN, STEPS, TASKS, Asked, Examples, Pair, pair_of
 from fastslow.studies.sharing_learners import BATCH, REFERENCE, ROWS, Branches
+from fastslow.studies.sharing_page import SharingNotes, drawings_of, is_drawn, number
 from fastslow.studies.shipped import budget_of
 
 #: Iterations from one update of the second network to the next; the first comes after as many.
@@ -74,7 +75,10 @@ class SharingStudy:
         row = ROWS[cell.method]
         pair = pair_of(str(cell.options["task"]), cell.data, cell.seed, places=row.literal)
         branches = Branches(row, outputs=pair.first.targets.shape[1], seed=cell.seed)
-        numbers = dict(watched(branches, pair, PLANS[budget].updates, cell.seed))
+        notes = SharingNotes(branches, pair) if is_drawn(cell) else None
+        numbers = dict(watched(branches, pair, PLANS[budget].updates, cell.seed, notes))
+        if notes is not None:
+            notes.write(folder)
         words = f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}"
         facts = {"part": "test", "rate": RATE, "seen": SEEN, "steps": STEPS}
         provenance = Provenance(
@@ -96,32 +100,38 @@ class SharingStudy:
             figures += _figure(f"{data}, {task}", rows, updates)
         return Page("Knowledge sharing (Sec. 5.2)", tables, figures)
 
+    def illustrated(self, results: Sequence[Result], runs: Path) -> Page:
+        """See `Illustrated.illustrated`."""
+        budget = budget_of(self, PLANS, *(result.cell for result in results))
+        figures, notes = drawings_of(results, runs, budget)
+        page = self.page(results)
+        return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
 
-def number(network: str, update: int) -> str:
-    """What the error of the "first" or the "second" network is called, right after an update; 0 is before any."""
-    return f"{network}, after {update}"
 
-
-def watched(branches: Branches, pair: Pair, updates: int, seed: int) -> Iterator[tuple[str, Interval]]:
+def watched(
+    branches: Branches, pair: Pair, updates: int, seed: int, notes: SharingNotes | None = None
+) -> Iterator[tuple[str, Interval]]:
     """Shows both streams to two networks; their errors by name, as they come."""
     first, second = (
         _batches(stream, torch.Generator().manual_seed(2 * seed + number))
         for number, stream in enumerate((pair.first, pair.second))
     )
-    yield from _errors(branches, pair, 0)
+    yield from _errors(branches, pair, 0, notes)
     for update in range(1, updates + 1):
         for _ in range(EVERY):
             branches.learn(next(first))
         branches.update(next(second))
-        yield from _errors(branches, pair, update)
+        yield from _errors(branches, pair, update, notes)
 
 
-def _errors(branches: Branches, pair: Pair, update: int) -> Iterator[tuple[str, Interval]]:
+def _errors(branches: Branches, pair: Pair, update: int, notes: SharingNotes | None) -> Iterator[tuple[str, Interval]]:
     def ratio(asked: Asked, *, second: bool) -> Interval:
         return asked.ratio(branches.answers(asked.examples.inputs, second=second))
 
     yield number("second", update), ratio(pair.second_asked, second=True)
     yield number("first", update), ratio(pair.first_asked, second=False)
+    if notes is not None:
+        notes.add()
 
 
 def _batches(stream: Examples, generator: torch.Generator) -> Iterator[Examples]:

@@ -75,6 +75,18 @@ class Asked:
         return Interval(ratio, 1.96 * deviation / math.sqrt(count) if count > 1 else None, count, UNIT)
 
 
+class Shown(NamedTuple):
+    """What a network is asked about, as movements.
+
+    Attributes:
+        windows: of tracks that nobody learns.
+        frame: in which they are shown to the network.
+    """
+
+    windows: Windows
+    frame: Frame
+
+
 class Pair(NamedTuple):
     """Two streams.
 
@@ -83,12 +95,16 @@ class Pair(NamedTuple):
         second: what the second learns, a little, now and then.
         first_asked: of tracks that nobody learns.
         second_asked: likewise.
+        first_shown: what the first network is asked about, to be drawn; None where there is nothing to draw.
+        second_shown: likewise.
     """
 
     first: Examples
     second: Examples
     first_asked: Asked
     second_asked: Asked
+    first_shown: Shown | None = None
+    second_shown: Shown | None = None
 
 
 class _Stream(NamedTuple):
@@ -136,7 +152,8 @@ def pair_of(task: str, data: str, seed: int, *, places: bool = False, part: str 
         frame = SiteFrame(seen)
         factors = frame.metres
     first, second = ((_examples(s.learned, frame), _asked(s.asked, frame, factors)) for s in streams)
-    return Pair(first[0], second[0], first[1], second[1])
+    drawn = (Shown(s.asked, frame) for s in streams)
+    return Pair(first[0], second[0], first[1], second[1], *drawn)
 
 
 @functools.lru_cache(maxsize=1)

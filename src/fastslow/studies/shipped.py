@@ -75,13 +75,14 @@ def drawn_classes(
     return features[order[:ways].unsqueeze(1), drawings], order[ways:]
 
 
-def budget_of(study: Study, budgets: Iterable[Budget], cell: Cell) -> Budget:
-    """The budget that a cell is of.
+def budget_of(study: Study, budgets: Iterable[Budget], cell: Cell, *others: Cell) -> Budget:
+    """The budget that cells of one data set are of.
 
     Raises:
-        ValueError: if it is no cell of the study.
+        ValueError: if they are no cells of one budget of the study.
     """
     for budget in budgets:
-        if cell in study.cells(budget, cell.data):
+        cells = study.cells(budget, cell.data)
+        if all(its in cells for its in (cell, *others)):
             return budget
     raise InputError(f"{cell.key} is no cell of study {study.name}; take one of its cells")

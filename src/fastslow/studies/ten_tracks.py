@@ -18,6 +18,7 @@ from fastslow.errors import InputError
 from fastslow.protocol.result import Interval, Result
 from fastslow.report.figures.adaptation import Adaptation
 from fastslow.report.tables import COURSE, mean_over_seeds
+from fastslow.studies.drawn import Notes
 from fastslow.studies.page import Table
 from fastslow.studies.track_learners import (
     SEEN,
@@ -77,7 +78,7 @@ _COLUMNS = (("mse", "m^2"), ("ade", "m"), ("fde", "m"))
 
 
 def measured(
-    method: str, before: TrackData, then: TrackData, setting: Setting, steps: int
+    method: str, before: TrackData, then: TrackData, setting: Setting, steps: int, notes: Notes | None = None
 ) -> tuple[dict[str, Interval], dict[str, Any]]:
     """Trains, adapts and asks.
 
@@ -87,6 +88,7 @@ def measured(
         then: of the other kind; ten are drawn by the seed, and the first window of each other track is asked about.
         setting: see `Setting`.
         steps: of adaptation.
+        notes: of what is forecast after each step.
 
     Returns:
         Errors after adaptation, before it, and squared ones after each step, on others and on the ten; and facts.
@@ -105,6 +107,8 @@ def measured(
         if step:
             learner.adapt_step(ten)
         errors = errors_of(learner, others)
+        if notes is not None:
+            notes.add(others, learner.forecast)
         when = {0: ", before", steps: ""}.get(step)
         if when is not None:
             numbers |= {

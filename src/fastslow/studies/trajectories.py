@@ -25,10 +25,12 @@ from fastslow.protocol.result import Cell, Interval, Provenance, Result
 from fastslow.report.figures.adaptation import Adaptation
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
+from fastslow.studies.drawn import Notes, learned, write_drawn
 from fastslow.studies.shipped import budget_of
 from fastslow.studies.ten_tracks import LEARNERS, QUICK, errors_of, measured, remembering_mlp, shown_ten
 from fastslow.studies.track_learners import SEEN, STEPS, Setting, TrackLearner, rows_of
 from fastslow.studies.track_networks import Supervised, mlp
+from fastslow.studies.trajectories_page import drawings_of, is_drawn
 
 #: By rate, Hz: 50 samples are two or four seconds.
 _RATES = {"25 Hz": 25.0, "12.5 Hz": 12.5}
@@ -120,10 +122,8 @@ class TrajectoriesStudy:
         began = time.monotonic()
         rate, before_and_then = _RATES[str(cell.options["task"])], _tracks(cell.data, cell.seed)
         setting = Setting(rate, cell.seed, PLANS[budget].effort)
-        if cell.options["protocol"] == "ten":
-            numbers, facts = measured(cell.method, *before_and_then, setting, PLANS[budget].steps)
-        else:
-            numbers, facts = _stream_numbers(cell, *before_and_then, setting)
+        numbers_of = _ten_numbers if cell.options["protocol"] == "ten" else _stream_numbers
+        numbers, facts = numbers_of(cell, *before_and_then, setting, folder)
         provenance = Provenance(
             command=f"fastslow reproduce {self.name} --budget {budget} --data {cell.data} --methods {cell.method}",
             versions=versions(), processor=processor_name(), seconds=round(time.monotonic() - began, 2),
@@ -143,6 +143,13 @@ class TrajectoriesStudy:
         if of["stream"]:
             tables.append(_shown_stream(of["stream"]))
         return Page("Trajectories (Sec. 4.2)", tables, figures)
+
+    def illustrated(self, results: Sequence[Result], runs: Path) -> Page:
+        """See `Illustrated.illustrated`."""
+        budget = budget_of(self, PLANS, *(result.cell for result in results))
+        figures, notes = drawings_of(results, runs, budget)
+        page = self.page(results)
+        return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
 
 
 def _shown_stream(results: Sequence[Result]) -> Table:
@@ -172,15 +179,27 @@ def _each_movement_once(data: str) -> TrackData:
     return each_movement_once(load_tracks(data))
 
 
+def _ten_numbers(
+    cell: Cell, before: TrackData, then: TrackData, setting: Setting, folder: Path
+) -> tuple[dict[str, Interval], dict[str, Any]]:
+    """Before adaptation, after each step and at the end."""
+    notes = Notes(setting.rate) if is_drawn(cell) else None
+    found = measured(cell.method, before, then, setting, int(str(cell.options["steps"])), notes)
+    if notes is not None:
+        write_drawn(folder, notes.arrays())
+    return found
+
+
 def _stream_numbers(
-    cell: Cell, before: TrackData, then: TrackData, setting: Setting
+    cell: Cell, before: TrackData, then: TrackData, setting: Setting, folder: Path
 ) -> tuple[dict[str, Interval], dict[str, Any]]:
     """Of tracks from the first that counts on."""
     first = int(str(cell.options["first"]))
     if cell.method in NETWORKS:
         errors = _streamed_network(cell.method, before, then, setting)
     else:
-        errors = _streamed(cell.method, before, then, setting.rate, setting.seed)
+        keep = functools.partial(_leave, then, folder) if is_drawn(cell) else None
+        errors = _streamed(cell.method, before, then, setting.rate, setting.seed, keep)
     if len(errors) <= first:
         raise InputError(
             f"got {len(errors)} tracks of {cell.data} that are long enough; more than {first} were expected"
@@ -192,7 +211,18 @@ def _stream_numbers(
     return numbers, {"tracks": len(errors), "counted": len(errors) - first, "seen": SEEN, "steps": STEPS}
 
 
-def _streamed(method: str, before: TrackData, then: TrackData, rate: float, seed: int) -> np.ndarray:
+def _leave(then: TrackData, folder: Path, forecaster: FastSlowForecaster) -> None:
+    write_drawn(folder, learned(forecaster, then))
+
+
+def _streamed(
+    method: str,
+    before: TrackData,
+    then: TrackData,
+    rate: float,
+    seed: int,
+    on_end: Callable[[FastSlowForecaster], object] | None = None,
+) -> np.ndarray:
     """Squared, mean and last error of each track's forecast, shape (tracks, 3), in the order in which they come."""
     forecaster = METHODS[method](rate=rate, horizon=STEPS / rate)
     if method != _UNTOLD:
@@ -207,6 +237,8 @@ def _streamed(method: str, before: TrackData, then: TrackData, rate: float, seed
         errors.append((np.square(off).mean(), off.mean(), off[-1]))
         if method not in _FROZEN:
             forecaster.partial_fit(even.select([int(windows.track[row])]))
+    if on_end is not None:
+        on_end(forecaster)
     return np.array(errors).reshape(-1, 3)
 
 

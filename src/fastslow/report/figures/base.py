@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito, which colour-blind readers tell apart; text 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,12 @@ def label(text: str, longest: int = _LONGEST_LABEL) -> str:
     line = "".join(sign if sign.isprintable() else " " for sign in text)
     cut = line if len(line) <= longest else f"{line[: longest - 1]}…"
     return cut.replace("$", r"\$")
+
+
+def nice_length(longest: float) -> float:
+    """The longest of 1, 2, 5, 10, 20, ... and of their tenths, ... that is no more than `longest`, positive."""
+    ten = 10.0 ** math.floor(math.log10(longest))
+    return max(step * ten for step in (1.0, 2.0, 5.0) if step == 1.0 or step * ten <= longest)
 
 
 def lift_apart(figure: Figure, names: Sequence[Annotation]) -> None:
