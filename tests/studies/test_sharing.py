@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 from fastslow.core.motion import motion_of
 from fastslow.errors import InputError
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
-from fastslow.studies import load_study, sharing, sharing_data
+from fastslow.studies import load_study, sharing, sharing_images, sharing_tracks
 from fastslow.studies.base import Study
-from fastslow.studies.sharing import EVERY, STUDY, number, watched
-from fastslow.studies.sharing_data import TASKS, Asked, Examples, Pair, pair_of
+from fastslow.studies.sharing import EVERY, STUDY, TASKS, number, watched
+from fastslow.studies.sharing_data import Asked, Examples, Pair
+from fastslow.studies.sharing_images import IMAGES, WAYS
 from fastslow.studies.sharing_learners import BATCH, ROWS, Branches
+from fastslow.studies.sharing_tracks import TRACKS, pair_of, squared
 
 OUTPUTS = 6
 
@@ -29,16 +32,23 @@ def batch(seed=0):
 
 
 def asked(rows=8, seed=9):
-    return Asked(examples(rows, seed), torch.ones(OUTPUTS), torch.ones(rows).double(), torch.arange(rows) // 2)
+    loss = functools.partial(squared, factors=torch.ones(OUTPUTS))
+    return Asked(examples(rows, seed), loss, torch.ones(rows).double(), torch.arange(rows) // 2, "of CV")
+
+
+def branches_of(name, kind=TRACKS, outputs=OUTPUTS):
+    return Branches(ROWS[name], kind, outputs=outputs, seed=0)
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(sharing_data, "_TRACKS", 60)
+    monkeypatch.setattr(sharing_tracks, "_TRACKS", 60)
     monkeypatch.setattr(sharing, "EVERY", 3)
-    pair_of.cache_clear()
+    for cached in (pair_of, sharing_images.pair_of, sharing._courses):
+        cached.cache_clear()
     yield
-    pair_of.cache_clear()
+    for cached in (pair_of, sharing_images.pair_of, sharing._courses):
+        cached.cache_clear()
 
 
 def test_the_study_is_registered_and_every_seed_has_every_row():
@@ -49,8 +59,8 @@ def test_the_study_is_registered_and_every_seed_has_every_row():
         assert len({cell.key for cell in cells}) == len(cells) == len(ROWS) * seeds
         assert {cell.data for cell in cells} == {data}
     assert {cell.options["task"] for cell in STUDY.cells("cpu", "junction")} == set(TASKS["junction"])
-    with pytest.raises(InputError, match="runs on junction or vru"):
-        STUDY.cells("quick", "omniglot")
+    with pytest.raises(InputError, match="runs on junction or vru or omniglot or glyphs"):
+        STUDY.cells("quick", "mnist")
 
 
 class Watcher(Branches):
@@ -70,7 +80,7 @@ class Watcher(Branches):
 
 
 def test_the_second_network_is_updated_after_each_hundred_iterations_of_the_first():
-    pair = Pair(examples(), examples(30, seed=1), asked(), asked())
+    pair = Pair(examples(), examples(30, seed=1), asked(), asked(), TRACKS, {})
     runs = [Watcher(), Watcher()]
     numbers = [dict(watched(watcher, pair, 3, seed=0)) for watcher in runs]
     assert [who for who, _ in runs[0].seen] == 3 * (EVERY * ["first"] + ["second"])
@@ -94,7 +104,7 @@ def moved(module, before):
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_each_network_is_moved_by_its_own_examples_only(name):
-    row, branches = ROWS[name], Branches(ROWS[name], outputs=OUTPUTS, seed=0)
+    row, branches = ROWS[name], branches_of(name)
     first, second = branches.first.network, branches.second.network
     before = copied(second)
     branches.learn(batch())
@@ -109,14 +119,14 @@ def test_each_network_is_moved_by_its_own_examples_only(name):
 
 
 def test_shared_predictors_are_one_object_that_both_learners_fit():
-    branches = Branches(ROWS["shared"], outputs=OUTPUTS, seed=0)
+    branches = branches_of("shared")
     assert branches.first.predictors is branches.second.predictors
     assert branches.first.fit_optimiser is branches.second.fit_optimiser
     for teach in (branches.learn, branches.update):
         before = copied(branches.first.predictors)
         teach(batch())
         assert moved(branches.second.predictors, before)
-    separate = Branches(ROWS["separate"], outputs=OUTPUTS, seed=0)
+    separate = branches_of("separate")
     before = copied(separate.second.predictors)
     separate.learn(batch())
     assert not moved(separate.second.predictors, before)
@@ -124,7 +134,7 @@ def test_shared_predictors_are_one_object_that_both_learners_fit():
 
 @pytest.mark.parametrize("name", ["shared-decoder", "shared-decoder-random"])
 def test_forward_only_updates_move_the_output_controller_and_nothing_else(name):
-    branches = Branches(ROWS[name], outputs=OUTPUTS, seed=0)
+    branches = branches_of(name)
     for seed in range(3):  # a predictor that has not been fitted predicts nothing
         branches.learn(batch(seed))
     network, predictors = copied(branches.second.network), copied(branches.second.predictors)
@@ -136,7 +146,7 @@ def test_forward_only_updates_move_the_output_controller_and_nothing_else(name):
 
 
 def test_random_predictors_are_never_fitted_and_those_of_the_first_are():
-    branches = Branches(ROWS["shared-random"], outputs=OUTPUTS, seed=0)
+    branches = branches_of("shared-random")
     both = [branches.first.predictors, branches.second.predictors]
     before = [copied(predictors) for predictors in both]
     branches.learn(batch())
@@ -149,20 +159,20 @@ def weights(learner):
 
 
 def test_a_copy_is_made_once_at_the_first_update():
-    branches = Branches(ROWS["copied"], outputs=OUTPUTS, seed=0)
+    branches = branches_of("copied")
     branches.learn(batch())
     branches.update(batch(1))
     mine, theirs = weights(branches.second), weights(branches.first)
-    assert 0 < float((mine - theirs).abs().max()) < 2 * ROWS["copied"].rate
+    assert 0 < float((mine - theirs).abs().max()) < 2 * TRACKS.rate
     for seed in range(20):
         branches.learn(batch(seed))
     branches.update(batch(2))
-    assert float((weights(branches.second) - mine).abs().max()) < 2 * ROWS["copied"].rate
+    assert float((weights(branches.second) - mine).abs().max()) < 2 * TRACKS.rate
 
 
 def test_a_memory_of_errors_answers_with_what_was_wrong_beside_a_network_that_stays_as_it_is():
-    branches = Branches(ROWS["errors"], outputs=OUTPUTS, seed=0)
-    taught, plain = batch(), Branches(ROWS["backprop"], outputs=OUTPUTS, seed=0)
+    branches = branches_of("errors")
+    taught, plain = batch(), branches_of("backprop")
     assert torch.equal(branches.answers(taught.inputs, second=True), plain.answers(taught.inputs, second=True))
     before = branches.answers(taught.inputs, second=True)
     branches.update(taught)
@@ -176,8 +186,9 @@ def test_a_memory_of_errors_answers_with_what_was_wrong_beside_a_network_that_st
 
 def test_a_ratio_is_of_sums_over_tracks_whose_windows_count_as_one():
     inputs, targets = torch.zeros(3, 5, 2), torch.zeros(3, 2)
-    told = Asked(Examples(inputs, targets), torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0, 5.0]).double(),
-                 torch.tensor([0, 0, 1]))  # fmt: skip
+    loss = functools.partial(squared, factors=torch.tensor([1.0, 2.0]))
+    plain = torch.tensor([2.0, 4.0, 5.0]).double()
+    told = Asked(Examples(inputs, targets), loss, plain, torch.tensor([0, 0, 1]), "of CV")
     found = told.ratio(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
     mine, plain = (1.0 + 4.0) / 2 + 5.0, (2.0 + 4.0) / 2 + 5.0
     off = torch.tensor([2.5 - 3.0 * mine / plain, 5.0 - 5.0 * mine / plain])
@@ -189,7 +200,7 @@ def test_a_ratio_is_of_sums_over_tracks_whose_windows_count_as_one():
 @pytest.mark.parametrize("task", TASKS["junction"])
 def test_constant_velocity_is_one_in_either_frame_and_nobody_is_asked_what_was_taught(task, few):
     pair = pair_of(task, "junction", 0)
-    first, second = (sharing_data._windows(tracks, 1) for tracks in sharing_data.PAIRS[task]("junction", 0))
+    first, second = (sharing_tracks._windows(tracks, 1) for tracks in sharing_tracks.PAIRS[task]("junction", 0))
     assert len(first.track) != len(second.track)
     for taught, told in ((pair.first, pair.first_asked), (pair.second, pair.second_asked)):
         rows = torch.cat([taught.inputs.unique(dim=0), told.examples.inputs.unique(dim=0)])
@@ -198,7 +209,7 @@ def test_constant_velocity_is_one_in_either_frame_and_nobody_is_asked_what_was_t
         assert told.ratio(told.examples.targets).mean == 0
     places = pair_of(task, "junction", 0, places=True)
     assert torch.equal(places.second_asked.plain, pair.second_asked.plain)
-    seen = sharing_data._stream(sharing_data.PAIRS[task]("junction", 0)[1], 0, "test").asked.seen
+    seen = sharing_tracks._stream(sharing_tracks.PAIRS[task]("junction", 0)[1], 0, "test").asked.seen
     plain = motion_of(seen, 25.0)
     ahead = plain.turned(plain.forecast(50, rate=25.0, damping=0.0) - seen[:, -1:])
     assert pair.second_asked.ratio(torch.from_numpy(ahead).flatten(1).float()).mean == pytest.approx(1, abs=1e-3)
