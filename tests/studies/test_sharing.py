@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from fastslow.core.motion import motion_of
+from fastslow.data.base import ClassImages
+from fastslow.data.splits import make_split
 from fastslow.errors import InputError
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
 from fastslow.studies import load_study, sharing, sharing_images, sharing_tracks
 from fastslow.studies.base import Study
 from fastslow.studies.sharing import EVERY, STUDY, TASKS, number, watched
 from fastslow.studies.sharing_data import Asked, Examples, Pair
-from fastslow.studies.sharing_images import IMAGES, WAYS
+from fastslow.studies.sharing_images import IMAGES, LEARNED, WAYS
 from fastslow.studies.sharing_learners import BATCH, ROWS, Branches
 from fastslow.studies.sharing_tracks import TRACKS, pair_of, squared
 
@@ -59,6 +61,8 @@ def test_the_study_is_registered_and_every_seed_has_every_row():
         assert len({cell.key for cell in cells}) == len(cells) == len(ROWS) * seeds
         assert {cell.data for cell in cells} == {data}
     assert {cell.options["task"] for cell in STUDY.cells("cpu", "junction")} == set(TASKS["junction"])
+    named = {cell.method for cell in STUDY.cells("cpu", "omniglot")}
+    assert named == {name for name in ROWS if name not in ("errors", "first-errors")}
     with pytest.raises(InputError, match="runs on junction or vru or omniglot or glyphs"):
         STUDY.cells("quick", "mnist")
 
@@ -227,6 +231,108 @@ def test_a_cell_is_measured_on_made_up_junctions_and_shown(tmp_path, few):
     assert results[1].cell.method == "shared-decoder"
     ours = results[1]
     assert ours.numbers[number("second", 3)].mean < 0.9 * ours.numbers[number("second", 0)].mean
+
+
+def drawn(rows=BATCH, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(WAYS, (rows,), generator=generator)
+    return Examples(torch.rand(rows, 1, 28, 28, generator=generator), torch.eye(WAYS)[labels])
+
+
+@pytest.mark.parametrize("name", ["shared-literal", "shared-encoder", "shared-decoder"])
+def test_networks_of_drawings_are_moved_by_their_own_examples_only(name):
+    row, branches = ROWS[name], branches_of(name, IMAGES, WAYS)
+    for seed in range(2):
+        before = copied(branches.second.network)
+        branches.learn(drawn(seed=seed))
+        assert all(part.split(".")[0] in row.parts for part in moved(branches.second.network, before))
+    before, theirs = copied(branches.first.network), copied(branches.second.network)
+    branches.update(drawn(seed=2))
+    assert not moved(branches.first.network, before)
+    assert moved(branches.second.network, theirs)
+    asked_about = drawn(4, seed=3).inputs
+    together = branches.answers(asked_about, second=True)
+    alone = torch.cat([branches.answers(one[None], second=True) for one in asked_about])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_two_hands_draw_the_same_characters_and_share_no_drawing():
+    pair = sharing_images.pair_of("hand to hand", "glyphs", 0)
+    for taught, told in ((pair.first, pair.first_asked), (pair.second, pair.second_asked)):
+        assert taught.targets.sum(0).tolist() == [LEARNED] * WAYS
+        rows = torch.cat([taught.inputs, told.examples.inputs])
+        assert len(rows.unique(dim=0)) == len(rows) == 40 * WAYS
+        guess = torch.zeros(len(told.examples.inputs), WAYS)
+        assert told.ratio(guess).mean == pytest.approx(1)
+        assert told.right(guess).mean == pytest.approx(1 / WAYS)
+        assert (told.ratio(20 * told.examples.targets).mean, told.right(told.examples.targets).mean) == (
+            pytest.approx(0, abs=1e-6), 1,
+        )  # fmt: skip
+    ink = [part.inputs.mean((1, 2, 3)) for part in (pair.first, pair.second)]
+    assert max(its.mean() for its in ink) > 1.5 * min(its.mean() for its in ink)  # one has the thicker pen
+    other = sharing_images.pair_of("hand to hand", "glyphs", 0, part="validation")
+    assert not torch.equal(other.first.inputs, pair.first.inputs)
+
+
+def characters(alphabets, each=20):
+    """Every drawing is of its own number: 256 times that of the character, and that of who drew it."""
+    names = tuple(f"images_evaluation/{a}/character{c:02d}" for a, count in alphabets.items() for c in range(count))
+    images = torch.zeros(len(names) * each, 28, 28, dtype=torch.uint8)
+    images[:, 0, 0] = torch.arange(each).repeat(len(names))
+    images[:, 0, 1] = torch.arange(len(names)).repeat_interleave(each)
+    everything = ClassImages(images, torch.arange(len(names)).repeat_interleave(each), names)
+    return everything, make_split("lake", names, train=(), validation=(), test=range(len(names)))
+
+
+def test_two_alphabets_share_no_character_and_nobody_is_asked_about_who_drew_what_was_learned(monkeypatch, few):
+    made = characters({"Angelic": 12, "Small": 9, "ULOG": 10})
+    monkeypatch.setattr(sharing_images, "load_source", lambda data, split: made)
+    pair = sharing_images.pair_of("alphabet to alphabet", "omniglot", 0)
+    seen = []
+    for taught, told in ((pair.first, pair.first_asked), (pair.second, pair.second_asked)):
+        who, what = ((255 * taught.inputs[:, 0, 0, k]).round().long() for k in (0, 1))
+        by, which = ((255 * told.examples.inputs[:, 0, 0, k]).round().long() for k in (0, 1))
+        assert set(what.tolist()) == set(which.tolist())
+        assert (len(set(what.tolist())), len(set(who.tolist())), len(set(by.tolist()))) == (WAYS, LEARNED, 20 - LEARNED)
+        assert not set(who.tolist()) & set(by.tolist())
+        seen.append(set(what.tolist()))
+    assert sorted(map(min, seen))[0] < 12
+    assert sorted(map(min, seen))[1] == 21  # no alphabet is in both, and the small one is in neither
+    assert pair.facts["split"] == "lake"
+    made = characters({"Angelic": 12, "Small": 9})
+    sharing_images.pair_of.cache_clear()
+    with pytest.raises(InputError, match="got 1 alphabets of 10 characters in part test; two were expected"):
+        sharing_images.pair_of("alphabet to alphabet", "omniglot", 0)
+
+
+def test_a_first_network_that_learns_alike_does_not_learn_again(monkeypatch):
+    monkeypatch.setattr(sharing, "EVERY", 2)
+    pair = Pair(examples(), examples(seed=1), asked(), asked(), TRACKS, {})
+    courses = []
+    alone = dict(watched(branches_of("shared-decoder"), pair, 3, 0))
+    dict(watched(branches_of("copied"), pair, 2, 0, courses))
+    assert len(courses) == 2
+    again = branches_of("shared-decoder")
+    learned = []
+    learn, again.learn = again.learn, lambda batch: (learned.append(batch), learn(batch))
+    assert dict(watched(again, pair, 3, 0, courses)) == alone  # two of three updates found, the third learned
+    assert (len(learned), len(courses)) == (2, 3)
+    assert {name for name, row in ROWS.items() if row.mutual} == {"shared-literal", "shared"}
+
+
+def test_a_cell_is_measured_on_two_hands_and_shown_with_the_share_of_right_answers(tmp_path, few):
+    cells = [cell for cell in STUDY.cells("quick", "glyphs") if cell.method in ("backprop-tuned", "shared-decoder")]
+    results = [STUDY.run(cell, tmp_path / cell.key) for cell in cells]
+    for result in results:
+        assert set(result.numbers) == {
+            number(what, k) for what in ("first", "second", "first right", "second right") for k in range(4)
+        }
+        assert result.numbers[number("second", 0)].unit == "of guessing"
+        assert result.provenance.protocol["learned"] == LEARNED
+    table = STUDY.page(results).tables[0]
+    assert "cross entropy over that of guessing" in table.title
+    assert "second, % right" in table.columns
+    assert {len(row) for row in table.rows} == {len(table.columns)}
 
 
 def test_cells_of_another_study_are_refused(tmp_path):

@@ -5,22 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from fastslow.errors import InputError, shown
-from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
-from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.protocol.result import Cell, Interval, Result
 from fastslow.report.figures.update_curves import UpdateCurves
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies import sharing_images, sharing_tracks
 from fastslow.studies.base import Budget, Page, Table
+from fastslow.studies.measuring import Measured, result_of
 from fastslow.studies.sharing_data import Examples, Pair
 from fastslow.studies.sharing_learners import BATCH, REFERENCE, ROWS, Branches, Course
-from fastslow.studies.shipped import budget_of
 
 #: Iterations from one update of the second network to the next; the first comes after as many.
 EVERY = 100
@@ -77,20 +75,7 @@ class SharingStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        budget = budget_of(self, PLANS, cell)
-        began = time.monotonic()
-        row, task = ROWS[cell.method], str(cell.options["task"])
-        pair = pair_of(task, cell.data, cell.seed, literal=row.literal)
-        branches = Branches(row, pair.kind, outputs=pair.first.targets.shape[1], seed=cell.seed)
-        alike = None if row.mutual else _courses(cell.data, task, cell.seed, row.literal, row.fast)
-        numbers = dict(watched(branches, pair, PLANS[budget].updates, cell.seed, alike))
-        words = f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}"
-        provenance = Provenance(
-            command=f"{words} --methods {cell.method} --seeds {cell.seed + 1}", versions=versions(),
-            processor=processor_name(), seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(),
-            protocol=pair.facts,
-        )  # fmt: skip
-        return Result(cell, numbers, provenance)
+        return result_of(self, PLANS, cell, _measured, options=f"--methods {cell.method} --seeds {cell.seed + 1}")
 
     def page(self, results: Sequence[Result]) -> Page:
         """See `Study.page`."""
@@ -103,6 +88,14 @@ class SharingStudy:
             tables.append(_table(f"{data}, {task}", rows, updates))
             figures += _figure(f"{data}, {task}", rows, updates)
         return Page("Knowledge sharing (Sec. 5.2)", tables, figures)
+
+
+def _measured(cell: Cell, plan: Plan) -> Measured:
+    row, task = ROWS[cell.method], str(cell.options["task"])
+    pair = pair_of(task, cell.data, cell.seed, literal=row.literal)
+    branches = Branches(row, pair.kind, outputs=pair.first.targets.shape[1], seed=cell.seed)
+    alike = None if row.mutual else _courses(cell.data, task, cell.seed, row.literal, row.fast)
+    return dict(watched(branches, pair, plan.updates, cell.seed, alike)), pair.facts
 
 
 def pair_of(task: str, data: str, seed: int, *, literal: bool) -> Pair:

@@ -26,7 +26,7 @@ from fastslow.studies.sharing_data import Asked, Examples, Kind, Pair
 WAYS, LEARNED = 10, 14
 #: Drawings of a made-up character by one hand; and how far a hand is from the usual one, in units of how much hands
 #: differ: the second hand is as far to the other side in everything.
-_DRAWN, _APART = 40, 4.0
+_DRAWN, _APART = 40, 2.0
 #: What numbers are in: mean cross entropy, over that of saying that all classes are alike.
 UNIT = "of guessing"
 #: Sizes of the networks that are not as printed.

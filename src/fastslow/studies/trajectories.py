@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ from fastslow.data.tracks.registry import load_tracks
 from fastslow.data.tracks.resample import Windows, first_pieces, resampled, windows_of
 from fastslow.errors import InputError, shown
 from fastslow.estimators.forecaster import FastSlowForecaster
-from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
-from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.protocol.result import Cell, Interval, Result
 from fastslow.report.figures.adaptation import Adaptation
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
-from fastslow.studies.shipped import budget_of
+from fastslow.studies.measuring import Measured, result_of
 from fastslow.studies.ten_tracks import LEARNERS, QUICK, errors_of, measured, remembering_mlp, shown_ten
 from fastslow.studies.track_learners import SEEN, STEPS, Setting, TrackLearner, rows_of
 from fastslow.studies.track_networks import Supervised, mlp
@@ -116,21 +114,7 @@ class TrajectoriesStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        budget = budget_of(self, PLANS, cell)
-        began = time.monotonic()
-        rate, before_and_then = _RATES[str(cell.options["task"])], _tracks(cell.data, cell.seed)
-        setting = Setting(rate, cell.seed, PLANS[budget].effort)
-        if cell.options["protocol"] == "ten":
-            numbers, facts = measured(cell.method, *before_and_then, setting, PLANS[budget].steps)
-        else:
-            numbers, facts = _stream_numbers(cell, *before_and_then, setting)
-        provenance = Provenance(
-            command=f"fastslow reproduce {self.name} --budget {budget} --data {cell.data} --methods {cell.method}",
-            versions=versions(), processor=processor_name(), seconds=round(time.monotonic() - began, 2),
-            peak_memory_mib=peak_memory_mib(),
-            protocol=facts,
-        )  # fmt: skip
-        return Result(cell, numbers, provenance)
+        return result_of(self, PLANS, cell, _measured, options=f"--methods {cell.method}")
 
     def page(self, results: Sequence[Result]) -> Page:
         """See `Study.page`."""
@@ -143,6 +127,14 @@ class TrajectoriesStudy:
         if of["stream"]:
             tables.append(_shown_stream(of["stream"]))
         return Page("Trajectories (Sec. 4.2)", tables, figures)
+
+
+def _measured(cell: Cell, plan: Plan) -> Measured:
+    rate, before_and_then = _RATES[str(cell.options["task"])], _tracks(cell.data, cell.seed)
+    setting = Setting(rate, cell.seed, plan.effort)
+    if cell.options["protocol"] == "ten":
+        return measured(cell.method, *before_and_then, setting, plan.steps)
+    return _stream_numbers(cell, *before_and_then, setting)
 
 
 def _shown_stream(results: Sequence[Result]) -> Table:
