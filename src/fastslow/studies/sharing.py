@@ -108,7 +108,7 @@ def pair_of(task: str, data: str, seed: int, *, literal: bool) -> Pair:
 def number(network: str, update: int) -> str:
     """What the error of the "first" or the "second" network is called, right after an update; 0 is before any.
 
-    The share of right answers is that of "first right" or "second right", where there is one.
+    The share of right answers after the last is that of "first right" or "second right", where there is one.
     """
     return f"{network}, after {update}"
 
@@ -140,7 +140,7 @@ def watched(
     for update in range(1, updates + 1):
         _go_on(branches, list(itertools.islice(first, EVERY)), update, courses)
         branches.update(next(second))
-        yield from _errors(branches, pair, update)
+        yield from _errors(branches, pair, update, last=update == updates)
 
 
 def _go_on(branches: Branches, batches: Sequence[Examples], update: int, courses: list[Course] | None) -> None:
@@ -153,11 +153,11 @@ def _go_on(branches: Branches, batches: Sequence[Examples], update: int, courses
         courses.append(branches.course)
 
 
-def _errors(branches: Branches, pair: Pair, update: int) -> Iterator[tuple[str, Interval]]:
+def _errors(branches: Branches, pair: Pair, update: int, *, last: bool = False) -> Iterator[tuple[str, Interval]]:
     for network, asked in (("second", pair.second_asked), ("first", pair.first_asked)):
         answers = branches.answers(asked.examples.inputs, second=network == "second")
         yield number(network, update), asked.ratio(answers)
-        if asked.classes:
+        if asked.classes and last:
             yield number(f"{network} right", update), asked.right(answers)
 
 

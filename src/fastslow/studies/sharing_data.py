@@ -70,8 +70,8 @@ class Kind(NamedTuple):
         dim: features of a controller's output.
         loss: of answers and targets, a mean over examples.
         printed: rate of Adam as printed.
-        rate: that the first network does best with over 1000 iterations.
-        tuned: that it does best with over as many as the second network has updates.
+        rate: of both networks where nothing else is said.
+        tuned: that a fresh network does best with in as many iterations as the second has updates.
         remembers: whether a memory of errors says something of them, see `sharing_learners._Errors`.
     """
 

@@ -42,6 +42,7 @@ class Row:
         tuned: the second network's Adam has the rate that is best for few updates, see `Kind`.
         start: "fresh"; "copied": from the first network, at the first update; "first": there is no second, and the
             first is asked in its place.
+        kept: what updates have shown is kept, and each step of an update is on as many of all that, drawn at random.
         errors: a memory of errors beside the second network, see `_Errors`.
         literal: networks, coordinates and rates as printed.
     """
@@ -52,6 +53,7 @@ class Row:
     forward: int = 0
     tuned: bool = False
     start: Literal["fresh", "copied", "first"] = "fresh"
+    kept: bool = False
     errors: bool = False
     literal: bool = False
 
@@ -71,8 +73,8 @@ class Row:
 
 
 _BOTH: tuple[Literal["encoder", "decoder"], ...] = ("encoder", "decoder")
-#: Rows by name. `shared-decoder` is ours; the rows from `backprop-40` to it lack one part of it each, and in
-#: `copied-decoder` the second network begins as the first.
+#: Rows by name. `shared-decoder` is ours; the rows from `backprop-40` to it lack one part of it each, those after it
+#: keep what the second network has been shown, and in `copied-decoder` that begins as the first.
 ROWS: dict[str, Row] = {
     "separate-literal": Row("own", literal=True),
     "shared-literal": Row("shared", literal=True),
@@ -87,6 +89,9 @@ ROWS: dict[str, Row] = {
     "shared-modules-40": Row(parts=_BOTH, steps=_MANY),
     "shared-decoder-random": Row("random", parts=_BOTH, steps=0, forward=_MANY),
     "shared-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY),
+    "backprop-40-kept": Row(steps=_MANY, kept=True),
+    "shared-modules-40-kept": Row(parts=_BOTH, steps=_MANY, kept=True),
+    "shared-decoder-kept": Row("shared", parts=_BOTH, steps=0, forward=_MANY, kept=True),
     "copied": Row(start="copied"),
     "copied-40": Row(start="copied", steps=_MANY),
     "copied-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY, start="copied"),
@@ -114,7 +119,8 @@ class Branches:
 
     def __init__(self, row: Row, kind: Kind, *, outputs: int, seed: int) -> None:
         torch.manual_seed(seed)
-        self.row, self.updates = row, 0
+        self.row, self.generator = row, torch.Generator().manual_seed(seed)
+        self.known: list[Examples] = []
         networks = [kind.network(outputs, literal=row.literal) for _ in range(2)]
         predictors = [_predictors(kind.dim, outputs) for _ in range(2)]
         for part in row.parts:
@@ -140,17 +146,25 @@ class Branches:
 
     def update(self, batch: Examples) -> None:
         """An update of the second, which is all that moves; but for predictors that are shared and are fitted here."""
-        if self.row.start == "copied" and not self.updates:
+        if self.row.start == "copied" and not self.known:
             self.second.network.load_state_dict(self.first.network.state_dict())
+        self.known.append(batch)
         for _ in range(self.row.steps):
-            self.second.step(*_windows(batch))
+            self.second.step(*_windows(self._some(batch)))
         predictor = self.second.predictors.output
         assert isinstance(predictor, GradientPredictor)
         for _ in range(self.row.forward):
-            forward_only_step(self.second.network, predictor, *_windows(batch), self.alone)
+            forward_only_step(self.second.network, predictor, *_windows(self._some(batch)), self.alone)
         if self.errors is not None:
             self.errors.write(batch.inputs, batch.targets - self._second(batch.inputs))
-        self.updates += 1
+
+    def _some(self, batch: Examples) -> Examples:
+        """The batch of an update; or as many of all that have been shown."""
+        if not self.row.kept:
+            return batch
+        inputs, targets = map(torch.cat, zip(*self.known, strict=True))
+        index = torch.randperm(len(inputs), generator=self.generator)[: len(batch.inputs)]
+        return Examples(inputs[index], targets[index])
 
     @property
     def course(self) -> Course:
