@@ -115,7 +115,10 @@ def number(network: str, update: int) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _courses(data: str, task: str, seed: int, literal: bool, fast: bool) -> list[Course]:
-    """By update, of first networks that learn alike; one list in a process, none to begin with."""
+    """By update, of first networks that learn alike; one list in a process, none to begin with.
+
+    The seconds of a result are without what was found there.
+    """
     return []
 
 
