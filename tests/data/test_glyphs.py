@@ -124,3 +124,19 @@ def test_refuses_bad_arguments(name, value, least):
     arguments = {"num_classes": 2, "per_class": 2, "seed": 0, name: value}
     with pytest.raises(InputError, match=f"{name} is {value}; give a whole number of at least {least}"):
         make_glyphs(**arguments)
+
+
+def test_a_hand_draws_as_it_does_and_the_same_characters():
+    usual = make_glyphs(num_classes=30, per_class=4, seed=0)
+    for style in (None, {}, {"pen": 0.0}):
+        assert torch.equal(make_glyphs(num_classes=30, per_class=4, seed=0, style=style).images, usual.images)
+    ink = {pen: make_glyphs(num_classes=30, per_class=4, seed=0, style={"pen": pen}).images for pen in (-4.0, 4.0)}
+    for thin, plain, thick in zip(ink[-4.0], usual.images, ink[4.0], strict=True):
+        assert thin.float().sum() < plain.float().sum() < thick.float().sum()
+        assert bool((thin <= plain).all() & (plain <= thick).all())  # nothing else differs
+
+
+@pytest.mark.parametrize("style", [{"ink": 1.0}, {"pen": float("nan")}])
+def test_a_style_that_is_none_is_refused(style):
+    with pytest.raises(InputError, match="finite numbers by rounding, size, width, slant, turn, pen were expected"):
+        make_glyphs(num_classes=1, per_class=1, seed=0, style=style)

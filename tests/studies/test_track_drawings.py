@@ -14,12 +14,12 @@ import torch
 from fastslow.protocol.result import read_result
 from fastslow.report.figures.error_map import ErrorMap
 from fastslow.report.figures.stepped_tracks import SteppedTracks
-from fastslow.studies import sharing, sharing_data, sharing_page, trajectories
+from fastslow.studies import sharing, sharing_page, sharing_tracks, trajectories
 from fastslow.studies.base import Illustrated, Selection, reproduce
 from fastslow.studies.drawn import FILE, FORECASTS, evenly_hard, read_drawn
-from fastslow.studies.sharing_data import pair_of
 from fastslow.studies.sharing_learners import ROWS, Branches
 from fastslow.studies.sharing_page import SharingNotes, number
+from fastslow.studies.sharing_tracks import pair_of
 from fastslow.studies.ten_tracks import course_name, drawn_ten, errors_of
 from fastslow.studies.track_learners import Damped, Setting, rows_of
 
@@ -143,7 +143,7 @@ def test_damaged_files_and_those_of_other_tracks_are_left_out_with_a_note(folder
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(sharing_data, "_TRACKS", 60)
+    monkeypatch.setattr(sharing_tracks, "_TRACKS", 60)
     monkeypatch.setattr(sharing, "EVERY", 3)
     pair_of.cache_clear()
     yield
@@ -170,7 +170,7 @@ def test_both_networks_are_drawn_after_each_update(tmp_path, few):
 
 def test_drawn_forecasts_are_the_networks_answers_as_positions(tmp_path, few):
     pair = pair_of("cyclists to pedestrians", "junction", 0)
-    branches = Branches(ROWS["shared"], outputs=100, seed=0)
+    branches = Branches(ROWS["shared"], pair.kind, outputs=100, seed=0)
     notes = SharingNotes(branches, pair)
     notes.add()
     notes.write(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from torch import Tensor
 from fastslow.estimators.answers import NOVELTY
 from fastslow.estimators.stream_memory import Limits, StreamMemory
 from fastslow.protocol.fewshot import TEST_SEED, accuracy_with_interval
-from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
-from fastslow.protocol.result import Cell, Provenance, Result
+from fastslow.protocol.result import Cell, Result
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
-from fastslow.studies.shipped import MODEL, budget_of, drawn_classes, refuse_too_few, shipped_prior, test_features
+from fastslow.studies.measuring import Measured, result_of
+from fastslow.studies.shipped import MODEL, drawn_classes, refuse_too_few, shipped_prior, test_features
 
 #: Known classes and examples of each.
 TASKS = tuple((ways, shots) for ways in (5, 20, 100) for shots in (1, 5))
@@ -73,20 +72,7 @@ class OpenSetStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        budget = budget_of(self, PLANS, cell)
-        began = time.monotonic()
-        ways, shots = (int(part) for part in str(cell.options["task"]).rstrip("s").split("w"))
-        features, facts = test_features(cell.data)
-        refuse_too_few(features, ways, shots, cell.data)
-        generator = torch.Generator().manual_seed(TEST_SEED)
-        found = [_episode(features, ways, shots, generator) for _ in range(PLANS[budget].episodes)]
-        numbers = {name: accuracy_with_interval(torch.tensor([one[name] for one in found])) for name in NUMBERS}
-        provenance = Provenance(
-            command=f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}", versions=versions(),
-            processor=processor_name(), seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(),
-            protocol={**facts, "episodes": PLANS[budget].episodes, "seed": TEST_SEED, "threshold": NOVELTY},
-        )  # fmt: skip
-        return Result(cell, numbers, provenance)
+        return result_of(self, PLANS, cell, _measured)
 
     def page(self, results: Sequence[Result]) -> Page:
         """See `Study.page`."""
@@ -100,6 +86,16 @@ class OpenSetStudy:
         where = " and on ".join(dict.fromkeys(f"{r.cell.data} test classes" for r in results))
         title = f"Half of the queries of known classes, half of others, {where}; AUROC and shares in %"
         return Page("None of these", [Table(title, ["known", *NUMBERS.values()], rows)])
+
+
+def _measured(cell: Cell, plan: Plan) -> Measured:
+    ways, shots = (int(part) for part in str(cell.options["task"]).rstrip("s").split("w"))
+    features, facts = test_features(cell.data)
+    refuse_too_few(features, ways, shots, cell.data)
+    generator = torch.Generator().manual_seed(TEST_SEED)
+    found = [_episode(features, ways, shots, generator) for _ in range(plan.episodes)]
+    numbers = {name: accuracy_with_interval(torch.tensor([one[name] for one in found])) for name in NUMBERS}
+    return numbers, {**facts, "episodes": plan.episodes, "seed": TEST_SEED, "threshold": NOVELTY}
 
 
 def _episode(

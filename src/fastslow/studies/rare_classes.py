@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,14 @@ from torch import Tensor
 from fastslow.data.base import ClassImages
 from fastslow.data.registry import load_source
 from fastslow.protocol.features import embed, to_unit
-from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
-from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.protocol.result import Cell, Interval, Result
 from fastslow.report.figures.exposures import Exposures
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
+from fastslow.studies.measuring import Measured, result_of
 from fastslow.studies.rare_gradients import course_of, numbers_of
 from fastslow.studies.rare_learners import LEARNERS, SEE_IMAGES, Learner, Online, Setting
-from fastslow.studies.shipped import MODEL, budget_of, shipped_model, shipped_prior
+from fastslow.studies.shipped import MODEL, shipped_model, shipped_prior
 
 #: Images of a batch.
 BATCH = 10
@@ -100,21 +99,7 @@ class RareClassesStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        budget = budget_of(self, PLANS, cell)
-        began = time.monotonic()
-        data, facts = stream_data(cell.data, pixels=cell.method in SEE_IMAGES)
-        setting = Setting(shipped_model().method.encoder, shipped_prior(), data.num_classes, cell.seed)
-        learner = LEARNERS[cell.method](setting)
-        numbers = dict(watched(learner, data, PLANS[budget], cell.seed))
-        if isinstance(learner, Online):
-            numbers |= numbers_of(learner.course, every=PLANS[budget].every)
-        words = f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}"
-        words += f" --methods {cell.method} --seeds {cell.seed + 1}"
-        provenance = Provenance(
-            command=words, versions=versions(), processor=processor_name(),
-            seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(), protocol=facts,
-        )  # fmt: skip
-        return Result(cell, numbers, provenance)
+        return result_of(self, PLANS, cell, _measured, options=f"--methods {cell.method} --seeds {cell.seed + 1}")
 
     def page(self, results: Sequence[Result]) -> Page:
         """See `Study.page`."""
@@ -141,6 +126,16 @@ class RareClassesStudy:
         return Page(
             "Rare classes in a stream (Sec. 5.1)", tables, figures if gradients is None else [*figures, gradients]
         )
+
+
+def _measured(cell: Cell, plan: Plan) -> Measured:
+    data, facts = stream_data(cell.data, pixels=cell.method in SEE_IMAGES)
+    setting = Setting(shipped_model().method.encoder, shipped_prior(), data.num_classes, cell.seed)
+    learner = LEARNERS[cell.method](setting)
+    numbers = dict(watched(learner, data, plan, cell.seed))
+    if isinstance(learner, Online):
+        numbers |= numbers_of(learner.course, every=plan.every)
+    return numbers, facts
 
 
 def number(kind: str, exposure: int, *, later: bool = False) -> str:

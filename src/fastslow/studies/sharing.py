@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import time
+import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from fastslow.errors import InputError, shown
-from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
-from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.protocol.result import Cell, Interval, Result
 from fastslow.report.figures.update_curves import UpdateCurves
 from fastslow.report.tables import mean_over_seeds
+from fastslow.studies import sharing_images, sharing_tracks
 from fastslow.studies.base import Budget, Page, Table
-from fastslow.studies.sharing_data import RATE, SEEN, STEPS, TASKS, Asked, Examples, Pair, pair_of
-from fastslow.studies.sharing_learners import BATCH, REFERENCE, ROWS, Branches
+from fastslow.studies.measuring import Measured, budget_of, result_of
+from fastslow.studies.sharing_data import Examples, Pair
+from fastslow.studies.sharing_learners import BATCH, REFERENCE, ROWS, Branches, Course
 from fastslow.studies.sharing_page import SharingNotes, drawings_of, is_drawn, number
-from fastslow.studies.shipped import budget_of
 
 #: Iterations from one update of the second network to the next; the first comes after as many.
 EVERY = 100
-#: What constant velocity is called in figures.
-_PLAIN = "constant velocity"
+#: Pairs that there are, by data; and by what unit their numbers are in, what that is, and of what.
+TASKS = {**sharing_tracks.TASKS, **sharing_images.TASKS}
+_UNITS = {
+    sharing_tracks.UNIT: ("constant velocity", "mean squared error"),
+    sharing_images.UNIT: ("guessing", "cross entropy"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +64,10 @@ class SharingStudy:
         if data not in TASKS:
             raise InputError(f"got data={shown(data)}; study {self.name} runs on {' or '.join(TASKS)}")
         tasks = TASKS[data][:1] if budget == "quick" else TASKS[data]
+        rows = [name for name, row in ROWS.items() if not row.errors or data in sharing_tracks.TASKS]
         return [
             Cell(self.name, row, data, {"task": task, "updates": plan.updates, "every": EVERY, "batch": BATCH}, seed)
-            for seed in range(plan.seeds) for task in tasks for row in ROWS
+            for seed in range(plan.seeds) for task in tasks for row in rows
         ]  # fmt: skip
 
     def run(self, cell: Cell, folder: Path) -> Result:
@@ -70,23 +76,9 @@ class SharingStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        budget = budget_of(self, PLANS, cell)
-        began = time.monotonic()
-        row = ROWS[cell.method]
-        pair = pair_of(str(cell.options["task"]), cell.data, cell.seed, places=row.literal)
-        branches = Branches(row, outputs=pair.first.targets.shape[1], seed=cell.seed)
-        notes = SharingNotes(branches, pair) if is_drawn(cell) else None
-        numbers = dict(watched(branches, pair, PLANS[budget].updates, cell.seed, notes))
-        if notes is not None:
-            notes.write(folder)
-        words = f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}"
-        facts = {"part": "test", "rate": RATE, "seen": SEEN, "steps": STEPS}
-        provenance = Provenance(
-            command=f"{words} --methods {cell.method} --seeds {cell.seed + 1}", versions=versions(),
-            processor=processor_name(), seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(),
-            protocol=facts,
-        )  # fmt: skip
-        return Result(cell, numbers, provenance)
+        measure = functools.partial(_measured, folder=folder)
+        options = f"--methods {cell.method} --seeds {cell.seed + 1}"
+        return result_of(self, PLANS, cell, measure, options=options)
 
     def page(self, results: Sequence[Result]) -> Page:
         """See `Study.page`."""
@@ -108,28 +100,82 @@ class SharingStudy:
         return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
 
 
+def _measured(cell: Cell, plan: Plan, *, folder: Path) -> Measured:
+    row, task = ROWS[cell.method], str(cell.options["task"])
+    pair = pair_of(task, cell.data, cell.seed, literal=row.literal)
+    branches = Branches(row, pair.kind, outputs=pair.first.targets.shape[1], seed=cell.seed)
+    alike = None if row.mutual else _courses(cell.data, task, cell.seed, row.literal, row.fast)
+    notes = SharingNotes(branches, pair) if is_drawn(cell) else None
+    numbers = dict(watched(branches, pair, plan.updates, cell.seed, alike, notes))
+    if notes is not None:
+        notes.write(folder)
+    return numbers, pair.facts
+
+
+def pair_of(task: str, data: str, seed: int, *, literal: bool) -> Pair:
+    """Two streams that are asked about what nobody learns, of the test; as printed or not."""
+    if data in sharing_images.TASKS:
+        return sharing_images.pair_of(task, data, seed)
+    return sharing_tracks.pair_of(task, data, seed, places=literal)
+
+
+@functools.lru_cache(maxsize=4)
+def _courses(data: str, task: str, seed: int, literal: bool, fast: bool) -> list[Course]:
+    """By update, of first networks that learn alike; one list in a process, none to begin with.
+
+    The seconds of a result are without what was found there.
+    """
+    return []
+
+
 def watched(
-    branches: Branches, pair: Pair, updates: int, seed: int, notes: SharingNotes | None = None
+    branches: Branches,
+    pair: Pair,
+    updates: int,
+    seed: int,
+    courses: list[Course] | None = None,
+    notes: SharingNotes | None = None,
 ) -> Iterator[tuple[str, Interval]]:
-    """Shows both streams to two networks; their errors by name, as they come."""
+    """Shows both streams to two networks; their errors by name, as they come.
+
+    Args:
+        branches: the networks.
+        pair: the streams.
+        updates: of the second network.
+        seed: of the order of examples.
+        courses: of the first network, as far as another one like it has come: it goes on from there without learning
+            all that again. What it learns is joined to them.
+        notes: take down what is to be drawn.
+    """
     first, second = (
         _batches(stream, torch.Generator().manual_seed(2 * seed + number))
         for number, stream in enumerate((pair.first, pair.second))
     )
     yield from _errors(branches, pair, 0, notes)
     for update in range(1, updates + 1):
-        for _ in range(EVERY):
-            branches.learn(next(first))
+        _go_on(branches, list(itertools.islice(first, EVERY)), update, courses)
         branches.update(next(second))
-        yield from _errors(branches, pair, update, notes)
+        yield from _errors(branches, pair, update, notes, last=update == updates)
 
 
-def _errors(branches: Branches, pair: Pair, update: int, notes: SharingNotes | None) -> Iterator[tuple[str, Interval]]:
-    def ratio(asked: Asked, *, second: bool) -> Interval:
-        return asked.ratio(branches.answers(asked.examples.inputs, second=second))
+def _go_on(branches: Branches, batches: Sequence[Examples], update: int, courses: list[Course] | None) -> None:
+    if courses is not None and len(courses) >= update:
+        branches.course = courses[update - 1]
+        return
+    for batch in batches:
+        branches.learn(batch)
+    if courses is not None:
+        courses.append(branches.course)
 
-    yield number("second", update), ratio(pair.second_asked, second=True)
-    yield number("first", update), ratio(pair.first_asked, second=False)
+
+def _errors(
+    branches: Branches, pair: Pair, update: int, notes: SharingNotes | None, *, last: bool = False
+) -> Iterator[tuple[str, Interval]]:
+    for network, asked in (("second", pair.second_asked), ("first", pair.first_asked)):
+        answers = branches.answers(asked.examples.inputs, second=network == "second")
+        yield number(network, update), asked.ratio(answers)
+        if asked.classes and last:
+            yield number(f"{network} right", update), asked.right(answers)
     if notes is not None:
         notes.add()
 
@@ -146,23 +192,23 @@ def _batches(stream: Examples, generator: torch.Generator) -> Iterator[Examples]
 
 def _table(where: str, rows: dict[str, list[Result]], updates: int) -> Table:
     shown_at = sorted({0, 1, (updates + 1) // 2, updates})
-    last = number("second", updates)
+    last, right = number("second", updates), number("second right", updates)
     goal = _mean(rows.get(REFERENCE, []), last)
+    classes = any(right in result.numbers for found in rows.values() for result in found)
     lines = []
     for name, found in rows.items():
         errors = [_mean(found, number("second", k)) for k in range(updates + 1)]
-        columns = [mean_over_seeds([r.numbers[number("second", k)] for r in found]) for k in shown_at]
-        first = mean_over_seeds([r.numbers[number("first", updates)] for r in found])
+        named = [*(number("second", k) for k in shown_at), number("first", updates), *([right] if classes else [])]
+        columns = [mean_over_seeds([r.numbers[which] for r in found if which in r.numbers]) for which in named]
         row = ROWS[name]
-        steps = f"{row.steps} + {row.forward}"
-        lines.append([name, steps, *columns, first, _share(errors[-1], goal), _needed(errors, goal)])
+        lines.append([name, f"{row.steps} + {row.forward}", *columns, _share(errors[-1], goal), _needed(errors, goal)])
+    plain, error = _units(rows)
     title = (
-        f"{where}: mean squared error over constant velocity's, of the second network after so many updates, and of "
-        "the first at the end; mean ± standard error (seeds). Steps of an update: by backpropagation, and forward only"
+        f"{where}: {error} over that of {plain}, of the second network after so many updates, and of the first at the "
+        "end; mean ± standard error (seeds). Steps of an update: by backpropagation, and forward only"
     )
-    heads = [f"after {k}" for k in shown_at]
-    ends = ["first network", f"over {REFERENCE}", "updates to its end"]
-    return Table(title, ["learner", "steps", *heads, *ends], lines)
+    heads = [*(f"after {k}" for k in shown_at), "first network", *(["second, % right"] if classes else [])]
+    return Table(title, ["learner", "steps", *heads, f"over {REFERENCE}", "updates to its end"], lines)
 
 
 def _figure(where: str, rows: dict[str, list[Result]], updates: int) -> list[UpdateCurves]:
@@ -172,7 +218,12 @@ def _figure(where: str, rows: dict[str, list[Result]], updates: int) -> list[Upd
         for name, its in rows.items() if not ROWS[name].literal
     }  # fmt: skip
     title = f"A second network's error, {where}; without networks and coordinates as printed"
-    return [UpdateCurves(title, [EVERY * k for k in range(updates + 1)], curves, _PLAIN)] if curves else []
+    return [UpdateCurves(title, [EVERY * k for k in range(updates + 1)], curves, _units(rows)[0])] if curves else []
+
+
+def _units(rows: dict[str, list[Result]]) -> tuple[str, str]:
+    """What the numbers of rows are over, and of what they are."""
+    return _UNITS[next(iter(rows.values()))[0].numbers[number("second", 0)].unit]
 
 
 def _mean(results: Sequence[Result], name: str) -> float | None:

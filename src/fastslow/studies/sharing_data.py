@@ -1,49 +1,31 @@
-"""Two streams that are learned by two networks, and what each is asked about: cyclists and pedestrians, or two sites.
-
-Nothing below `Pair` knows of tracks: other streams are another function to `Pair`.
-"""
+"""What two networks learn and are asked about in the study of sharing, whatever it is of."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fastslow.core.motion import motion_of
-from fastslow.core.motion_frames import DisplacementFrame, Frame, SiteFrame
-from fastslow.data.tracks.base import TrackData
-from fastslow.data.tracks.duplicates import each_movement_once, split_tracks
-from fastslow.data.tracks.junction import make_junction
-from fastslow.data.tracks.registry import load_tracks
-from fastslow.data.tracks.resample import Windows, resampled, windows_of
+from fastslow.core.literal_memory import MemoryNetwork
+from fastslow.core.motion_frames import Frame
+from fastslow.data.tracks.resample import Windows
 from fastslow.protocol.result import Interval
-
-#: Samples a second, samples that are seen, and samples of a forecast.
-RATE, SEEN, STEPS = 25.0, 50, 50
-#: Samples from one window of a track to the next: in training, and where networks are asked.
-_EVERY, _ASKED_EVERY = 25, 50
-#: Tracks of a made-up junction.
-_TRACKS = 600
-#: What numbers are in: mean squared error, over that of constant velocity on the same windows.
-UNIT = "of CV"
 
 
 class Examples(NamedTuple):
     """What a network learns.
 
     Attributes:
-        inputs: shape (rows, shown, 2).
-        targets: shape (rows, outputs).
+        inputs: shape (rows, ...).
+        targets: shape (rows, outputs); of classes one-hot.
     """
 
-    inputs: Float[Tensor, "rows shown 2"]
+    inputs: Float[Tensor, "rows *shape"]
     targets: Float[Tensor, "rows outputs"]
 
 
@@ -53,26 +35,55 @@ class Asked:
 
     Attributes:
         examples: inputs and right answers.
-        factors: by which an output's error is multiplied before it is squared, shape (outputs,); squares are then
-            summed.
-        plain: such sums of squares of an answer that needs no learning, such as constant velocity, shape (rows,).
+        loss: of answers and targets, shape (rows,).
+        plain: the loss of an answer that needs no learning, shape (rows,).
         group: whose row it is, from 0; rows of one track are one measurement.
+        unit: what the ratio to the plain answer is called.
+        classes: whether answers are logits of classes, and so right or wrong.
     """
 
     examples: Examples
-    factors: Float[Tensor, " outputs"]
+    loss: Callable[[Tensor, Tensor], Tensor]
     plain: Float[Tensor, " rows"]
     group: Int64[Tensor, " rows"]
+    unit: str
+    classes: bool = False
 
     def ratio(self, answers: Float[Tensor, "rows outputs"]) -> Interval:
-        """Mean squared error over that of the plain answer; the interval is over groups, by the delta method."""
-        errors = ((answers - self.examples.targets) * self.factors).double().square().sum(1)
+        """Mean loss over that of the plain answer; the interval is over groups, by the delta method."""
+        losses = self.loss(answers, self.examples.targets).double()
         count = int(self.group.max()) + 1
         sizes = self.group.bincount(minlength=count).clamp_min(1)
-        mine, plain = (torch.zeros(count).double().index_add(0, self.group, e) / sizes for e in (errors, self.plain))
+        mine, plain = (torch.zeros(count).double().index_add(0, self.group, e) / sizes for e in (losses, self.plain))
         ratio = float(mine.sum() / plain.sum())
         deviation = float((mine - ratio * plain).std()) / float(plain.mean()) if count > 1 else 0.0
-        return Interval(ratio, 1.96 * deviation / math.sqrt(count) if count > 1 else None, count, UNIT)
+        return Interval(ratio, 1.96 * deviation / math.sqrt(count) if count > 1 else None, count, self.unit)
+
+    def right(self, answers: Float[Tensor, "rows outputs"]) -> Interval:
+        """Share of rows whose class is answered, of classes alone."""
+        return Interval.of((answers.argmax(1) == self.examples.targets.argmax(1)).double().tolist())
+
+
+class Kind(NamedTuple):
+    """What networks there are for some kind of examples, and how fast they learn.
+
+    Attributes:
+        network: of so many outputs, as printed or not; weights from torch's global generator.
+        dim: features of a controller's output.
+        loss: of answers and targets, a mean over examples.
+        printed: rate of Adam as printed.
+        rate: of both networks where nothing else is said.
+        tuned: that a fresh network does best with in as many iterations as the second has updates.
+        remembers: whether a memory of errors says something of them, see `sharing_learners._Errors`.
+    """
+
+    network: Callable[..., MemoryNetwork]
+    dim: int
+    loss: Callable[[Tensor, Tensor], Tensor]
+    printed: float
+    rate: float
+    tuned: float
+    remembers: bool
 
 
 class Shown(NamedTuple):
@@ -93,8 +104,10 @@ class Pair(NamedTuple):
     Attributes:
         first: what the first network learns from the first iteration on.
         second: what the second learns, a little, now and then.
-        first_asked: of tracks that nobody learns.
+        first_asked: of tracks or drawings that nobody learns.
         second_asked: likewise.
+        kind: of examples.
+        facts: what numbers depend on besides the cell.
         first_shown: what the first network is asked about, to be drawn; None where there is nothing to draw.
         second_shown: likewise.
     """
@@ -103,84 +116,7 @@ class Pair(NamedTuple):
     second: Examples
     first_asked: Asked
     second_asked: Asked
+    kind: Kind
+    facts: Mapping[str, Any]
     first_shown: Shown | None = None
     second_shown: Shown | None = None
-
-
-class _Stream(NamedTuple):
-    """Windows of tracks that are learned, and of others that are not."""
-
-    learned: Windows
-    asked: Windows
-
-
-def _kinds(data: str, seed: int) -> tuple[TrackData, TrackData]:
-    tracks = make_junction(tracks_per_site=_TRACKS, seed=seed) if data == "junction" else _each_movement_once(data)
-    return tracks.of_kind("cyclist"), tracks.of_kind("pedestrian")
-
-
-def _sites(data: str, seed: int) -> tuple[TrackData, TrackData]:
-    tracks = make_junction(sites=2, tracks_per_site=_TRACKS // 2, kinds=("pedestrian",), seed=seed)
-    here, there = ([n for n, site in enumerate(tracks.recordings) if site == f"junction-{k}"] for k in (0, 1))
-    return tracks.select(here), tracks.select(there)
-
-
-#: What the first and the second stream are of.
-PAIRS: dict[str, Callable[[str, int], tuple[TrackData, TrackData]]] = {
-    "cyclists to pedestrians": _kinds, "site to site": _sites,
-}  # fmt: skip
-#: Pairs that there are, by data: a junction can be made again elsewhere.
-TASKS: dict[str, tuple[str, ...]] = {"junction": tuple(PAIRS), "vru": ("cyclists to pedestrians",)}
-
-
-@functools.lru_cache(maxsize=2)
-def pair_of(task: str, data: str, seed: int, *, places: bool = False, part: str = "test") -> Pair:
-    """Windows of two streams, made once in a process.
-
-    Args:
-        task: one of `TASKS`.
-        data: likewise.
-        seed: of the split and, on junctions, of the place.
-        places: shown and asked for as places of the site, scaled (the paper's Sec. 4.2), in place of displacements.
-        part: of the split of physical tracks that networks are asked about; "validation" while choices are made.
-    """
-    streams = [_stream(tracks, seed, part) for tracks in PAIRS[task](data, seed)]
-    frame: Frame = DisplacementFrame(RATE)
-    factors = np.ones(2)
-    if places:
-        seen = np.concatenate([np.concatenate([s.learned.seen, s.learned.future], 1).reshape(-1, 2) for s in streams])
-        frame = SiteFrame(seen)
-        factors = frame.metres
-    first, second = ((_examples(s.learned, frame), _asked(s.asked, frame, factors)) for s in streams)
-    drawn = (Shown(s.asked, frame) for s in streams)
-    return Pair(first[0], second[0], first[1], second[1], *drawn)
-
-
-@functools.lru_cache(maxsize=1)
-def _each_movement_once(data: str) -> TrackData:
-    return each_movement_once(load_tracks(data))
-
-
-def _stream(tracks: TrackData, seed: int, part: str) -> _Stream:
-    split = split_tracks(tracks, range(tracks.num_tracks), seed=seed)
-    learned, asked = (resampled(tracks.select(split.part(name)), RATE) for name in ("train", part))
-    return _Stream(_windows(learned, _EVERY), _windows(asked, _ASKED_EVERY))
-
-
-def _windows(tracks: TrackData, every: int) -> Windows:
-    return windows_of(tracks, seen=SEEN, future=STEPS, every=every)
-
-
-def _examples(windows: Windows, frame: Frame) -> Examples:
-    targets = frame.targets(windows.seen, windows.future).reshape(len(windows.seen), -1)
-    inputs = np.ascontiguousarray(frame.inputs(windows.seen))
-    return Examples(torch.from_numpy(inputs).float(), torch.from_numpy(targets).float())
-
-
-def _asked(windows: Windows, frame: Frame, factors: np.ndarray) -> Asked:
-    """Of squared distances in metres, their mean over the steps of a forecast."""
-    plain = motion_of(windows.seen, RATE).forecast(STEPS, rate=RATE, damping=0.0) - windows.future
-    group = np.unique(windows.track, return_inverse=True)[1].reshape(-1)
-    weights = torch.from_numpy(np.tile(factors, STEPS) / math.sqrt(STEPS)).float()
-    squares = torch.from_numpy(np.square(plain).sum(2).mean(1))
-    return Asked(_examples(windows, frame), weights, squares, torch.from_numpy(group))

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.literal_memory import MemoryNetwork
 from fastslow.core.predictors import GradientPredictor, Predictors
-from fastslow.core.track_networks import AXES, HIDDEN, track_network
+from fastslow.core.track_networks import AXES
 from fastslow.methods.config import CONTROLLERS
 from fastslow.methods.controls import random_
-from fastslow.studies.sharing_data import Examples
+from fastslow.studies.sharing_data import Examples, Kind
 from fastslow.training.online import OnlineLearner, forward_only_step
 
 #: Rows of a batch, and steps of its window: as many streams side by side as it takes.
 BATCH, _WINDOW = 10, 2
-#: Of Adam: as printed; of what the first network does best with over 1000 iterations; and of what it does best with
-#: over the first 10 (of 0.003, 0.01, 0.03 and 0.1, on validation tracks of the first stream, junction and vru).
-_PRINTED, RATE, TUNED = 1e-5, 3e-3, 3e-2
 #: Steps on the examples of one update, where it is not one.
 _MANY = 40
 #: Slots of a memory of errors and the weight of its empty slot; what counts as one in its keys, m/s; and samples over
@@ -42,9 +39,10 @@ class Row:
         parts: of the first network that the second has as its own: one object, which the first goes on teaching.
         steps: slow steps of an update, with Eq. 10 added where there are predictors.
         forward: steps of an update by Eq. 10 alone, of the output controller, see `forward_only_step`.
-        rate: of the second network's Adam.
+        tuned: the second network's Adam has the rate that is best for few updates, see `Kind`.
         start: "fresh"; "copied": from the first network, at the first update; "first": there is no second, and the
             first is asked in its place.
+        kept: what updates have shown is kept, and each step of an update is on as many of all that, drawn at random.
         errors: a memory of errors beside the second network, see `_Errors`.
         literal: networks, coordinates and rates as printed.
     """
@@ -53,8 +51,9 @@ class Row:
     parts: tuple[Literal["encoder", "decoder"], ...] = ()
     steps: int = 1
     forward: int = 0
-    rate: float = RATE
+    tuned: bool = False
     start: Literal["fresh", "copied", "first"] = "fresh"
+    kept: bool = False
     errors: bool = False
     literal: bool = False
 
@@ -63,24 +62,36 @@ class Row:
         """Whether controllers learn slowly and fast at once, those of the first network too."""
         return self.predictors is not None and not self.forward
 
+    @property
+    def mutual(self) -> bool:
+        """Whether updates of the second network reach the first: by predictors that both fit."""
+        return self.predictors == "shared" and self.steps > 0
+
+    def rate(self, kind: Kind) -> float:
+        """Of the second network's Adam."""
+        return kind.printed if self.literal else kind.tuned if self.tuned else kind.rate
+
 
 _BOTH: tuple[Literal["encoder", "decoder"], ...] = ("encoder", "decoder")
-#: Rows by name. `shared-decoder` is ours; the rows from `backprop-40` to it lack one part of it each, and in
-#: `copied-decoder` the second network begins as the first.
+#: Rows by name. `shared-decoder` is ours; the rows from `backprop-40` to it lack one part of it each, those after it
+#: keep what the second network has been shown, and in `copied-decoder` that begins as the first.
 ROWS: dict[str, Row] = {
-    "separate-literal": Row("own", literal=True, rate=_PRINTED),
-    "shared-literal": Row("shared", literal=True, rate=_PRINTED),
+    "separate-literal": Row("own", literal=True),
+    "shared-literal": Row("shared", literal=True),
     "separate": Row("own"),
     "shared": Row("shared"),
     "shared-random": Row("random"),
     "backprop": Row(),
-    "backprop-tuned": Row(rate=TUNED),
+    "backprop-tuned": Row(tuned=True),
     "backprop-40": Row(steps=_MANY),
-    "shared-encoder": Row(parts=("encoder",), rate=TUNED),
-    "shared-modules": Row(parts=_BOTH, rate=TUNED),
+    "shared-encoder": Row(parts=("encoder",), tuned=True),
+    "shared-modules": Row(parts=_BOTH, tuned=True),
     "shared-modules-40": Row(parts=_BOTH, steps=_MANY),
     "shared-decoder-random": Row("random", parts=_BOTH, steps=0, forward=_MANY),
     "shared-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY),
+    "backprop-40-kept": Row(steps=_MANY, kept=True),
+    "shared-modules-40-kept": Row(parts=_BOTH, steps=_MANY, kept=True),
+    "shared-decoder-kept": Row("shared", parts=_BOTH, steps=0, forward=_MANY, kept=True),
     "copied": Row(start="copied"),
     "copied-40": Row(start="copied", steps=_MANY),
     "copied-decoder": Row("shared", parts=_BOTH, steps=0, forward=_MANY, start="copied"),
@@ -92,33 +103,41 @@ ROWS: dict[str, Row] = {
 REFERENCE = "backprop-tuned"
 
 
+#: What a learner and its two optimisers remember.
+Course = list[dict[str, Any]]
+
+
 class Branches:
     """The two networks, their predictors and their learners.
 
     Args:
         row: see `Row`.
-        outputs: numbers of a forecast.
+        kind: of examples.
+        outputs: numbers of an answer.
         seed: of weights; rows of one seed begin alike.
     """
 
-    def __init__(self, row: Row, *, outputs: int, seed: int) -> None:
+    def __init__(self, row: Row, kind: Kind, *, outputs: int, seed: int) -> None:
         torch.manual_seed(seed)
-        self.row, self.updates = row, 0
-        networks = [_network(outputs, literal=row.literal) for _ in range(2)]
-        predictors = [_predictors(outputs) for _ in range(2)]
+        self.row, self.generator = row, torch.Generator().manual_seed(seed)
+        self.known: list[Examples] = []
+        networks = [kind.network(outputs, literal=row.literal) for _ in range(2)]
+        predictors = [_predictors(kind.dim, outputs) for _ in range(2)]
         for part in row.parts:
             setattr(networks[1], part, getattr(networks[0], part))
         if row.predictors == "shared":
             predictors[1] = predictors[0]
         if row.predictors == "random":
-            predictors[1] = Predictors(*(random_(_predictor(outputs)) for _ in CONTROLLERS))
-        rate = _PRINTED if row.literal else RATE
+            predictors[1] = Predictors(*(random_(_predictor(kind.dim, outputs)) for _ in CONTROLLERS))
+        rate = kind.printed if row.literal else kind.rate
         fit = [_adam(its, rate) for its in predictors]
         if row.predictors == "shared":
             fit[1] = fit[0]
-        own = [_adam(networks[0], rate), _adam(networks[1], row.rate, without=networks[0])]
-        self.first, self.second = (_learner(*its, row) for its in zip(networks, predictors, own, fit, strict=True))
-        self.alone = _adam(networks[1].memory.output_controller, row.rate)
+        own = [_adam(networks[0], rate), _adam(networks[1], row.rate(kind), without=networks[0])]
+        self.first, self.second = (
+            _learner(*its, row, kind) for its in zip(networks, predictors, own, fit, strict=True)
+        )
+        self.alone = _adam(networks[1].memory.output_controller, row.rate(kind))
         self.errors = _Errors(outputs) if row.errors else None
 
     def learn(self, batch: Examples) -> None:
@@ -127,19 +146,42 @@ class Branches:
 
     def update(self, batch: Examples) -> None:
         """An update of the second, which is all that moves; but for predictors that are shared and are fitted here."""
-        if self.row.start == "copied" and not self.updates:
+        if self.row.start == "copied" and not self.known:
             self.second.network.load_state_dict(self.first.network.state_dict())
+        self.known.append(batch)
         for _ in range(self.row.steps):
-            self.second.step(*_windows(batch))
+            self.second.step(*_windows(self._some(batch)))
         predictor = self.second.predictors.output
         assert isinstance(predictor, GradientPredictor)
         for _ in range(self.row.forward):
-            forward_only_step(self.second.network, predictor, *_windows(batch), self.alone)
+            forward_only_step(self.second.network, predictor, *_windows(self._some(batch)), self.alone)
         if self.errors is not None:
             self.errors.write(batch.inputs, batch.targets - self._second(batch.inputs))
-        self.updates += 1
 
-    def answers(self, inputs: Float[Tensor, "rows shown 2"], *, second: bool) -> Float[Tensor, "rows outputs"]:
+    def _some(self, batch: Examples) -> Examples:
+        """The batch of an update; or as many of all that have been shown."""
+        if not self.row.kept:
+            return batch
+        inputs, targets = map(torch.cat, zip(*self.known, strict=True))
+        index = torch.randperm(len(inputs), generator=self.generator)[: len(batch.inputs)]
+        return Examples(inputs[index], targets[index])
+
+    @property
+    def course(self) -> Course:
+        """Where the first network's learning has come to; to set it goes on from there."""
+        return copy.deepcopy([part.state_dict() for part in self._learning])
+
+    @course.setter
+    def course(self, course: Course) -> None:
+        for part, state in zip(self._learning, copy.deepcopy(course), strict=True):
+            part.load_state_dict(state)
+
+    @property
+    def _learning(self) -> tuple[OnlineLearner | torch.optim.Optimizer, ...]:
+        assert self.first.fit_optimiser is not None
+        return self.first, self.first.optimiser, self.first.fit_optimiser
+
+    def answers(self, inputs: Float[Tensor, "rows *shape"], *, second: bool) -> Float[Tensor, "rows outputs"]:
         """Of either network, each row as if alone; changes nothing."""
         if not second:
             return _answers(self.first.network, inputs)
@@ -171,20 +213,18 @@ class _Errors:
 
 @torch.no_grad()
 def _answers(network: MemoryNetwork, inputs: Tensor) -> Tensor:
+    network.eval()
     answers: Tensor = network(inputs, network.initial_state(len(inputs)))[0]
+    network.train()
     return answers
 
 
-def _network(outputs: int, *, literal: bool) -> MemoryNetwork:
-    return track_network(outputs // AXES, compose="literal" if literal else "query", relu=literal)
+def _predictor(dim: int, outputs: int) -> GradientPredictor:
+    return GradientPredictor(dim=dim, target_size=outputs)
 
 
-def _predictor(outputs: int) -> GradientPredictor:
-    return GradientPredictor(dim=HIDDEN, target_size=outputs)
-
-
-def _predictors(outputs: int) -> Predictors:
-    return Predictors(*(_predictor(outputs) for _ in CONTROLLERS))
+def _predictors(dim: int, outputs: int) -> Predictors:
+    return Predictors(*(_predictor(dim, outputs) for _ in CONTROLLERS))
 
 
 def _adam(module: nn.Module, rate: float, *, without: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -199,9 +239,10 @@ def _learner(
     optimiser: torch.optim.Optimizer,
     fit: torch.optim.Optimizer | None,
     row: Row,
+    kind: Kind,
 ) -> OnlineLearner:
     return OnlineLearner(
-        network=network, predictors=predictors, fast_controllers=CONTROLLERS if row.fast else (), loss=F.mse_loss,
+        network=network, predictors=predictors, fast_controllers=CONTROLLERS if row.fast else (), loss=kind.loss,
         optimiser=optimiser, fit_optimiser=fit, mix=1.0, clip_synthetic=None if row.literal else 1.0,
     )  # fmt: skip
 

@@ -13,8 +13,9 @@ from fastslow.protocol.result import Cell, Result
 from fastslow.report.figures.base import GREY, ORANGE, RED
 from fastslow.studies.drawn import FORECASTS, Notes, write_drawn
 from fastslow.studies.page import Drawing, Figure
-from fastslow.studies.sharing_data import RATE, Pair, Shown
+from fastslow.studies.sharing_data import Pair, Shown
 from fastslow.studies.sharing_learners import Branches
+from fastslow.studies.sharing_tracks import RATE
 from fastslow.studies.track_drawings import Stepped, Style, found_of, how_to_draw
 
 #: As in the paper's Fig. 9: predictors that are shared red, separate ones orange.
@@ -37,7 +38,10 @@ _CAPTION = (
 
 
 def number(network: str, update: int) -> str:
-    """What the error of the "first" or the "second" network is called, right after an update; 0 is before any."""
+    """What the error of the "first" or the "second" network is called, right after an update; 0 is before any.
+
+    The share of right answers after the last is that of "first right" or "second right", where there is one.
+    """
     return f"{network}, after {update}"
 
 

@@ -1,9 +1,8 @@
-"""What the studies of the stream learner share: one shipped model's features, episodes of them, a cell's budget."""
+"""What the studies of the stream learner share: one shipped model's features, and episodes of them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -17,8 +16,6 @@ from fastslow.estimators.statistics import statistics_of
 from fastslow.methods.files import TrainedModel, load_model
 from fastslow.protocol.classes import classes_trained_on
 from fastslow.protocol.features import embed
-from fastslow.protocol.result import Cell
-from fastslow.studies.base import Budget, Study
 
 #: What makes features: trained on characters.
 MODEL = "pretrained:omniglot-5w1s-fast"
@@ -73,16 +70,3 @@ def drawn_classes(
     order = torch.randperm(len(features), generator=generator)
     drawings = torch.stack([torch.randperm(features.shape[1], generator=generator) for _ in range(ways)])
     return features[order[:ways].unsqueeze(1), drawings], order[ways:]
-
-
-def budget_of(study: Study, budgets: Iterable[Budget], cell: Cell, *others: Cell) -> Budget:
-    """The budget that cells of one data set are of.
-
-    Raises:
-        ValueError: if they are no cells of one budget of the study.
-    """
-    for budget in budgets:
-        cells = study.cells(budget, cell.data)
-        if all(its in cells for its in (cell, *others)):
-            return budget
-    raise InputError(f"{cell.key} is no cell of study {study.name}; take one of its cells")

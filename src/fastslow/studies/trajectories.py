@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,12 @@ from fastslow.data.tracks.registry import load_tracks
 from fastslow.data.tracks.resample import Windows, first_pieces, resampled, windows_of
 from fastslow.errors import InputError, shown
 from fastslow.estimators.forecaster import FastSlowForecaster
-from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
-from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.protocol.result import Cell, Interval, Result
 from fastslow.report.figures.adaptation import Adaptation
 from fastslow.report.tables import mean_over_seeds
 from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.drawn import Notes, learned, write_drawn
-from fastslow.studies.shipped import budget_of
+from fastslow.studies.measuring import Measured, budget_of, result_of
 from fastslow.studies.ten_tracks import LEARNERS, QUICK, errors_of, measured, remembering_mlp, shown_ten
 from fastslow.studies.track_learners import SEEN, STEPS, Setting, TrackLearner, rows_of
 from fastslow.studies.track_networks import Supervised, mlp
@@ -118,19 +116,8 @@ class TrajectoriesStudy:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        budget = budget_of(self, PLANS, cell)
-        began = time.monotonic()
-        rate, before_and_then = _RATES[str(cell.options["task"])], _tracks(cell.data, cell.seed)
-        setting = Setting(rate, cell.seed, PLANS[budget].effort)
-        numbers_of = _ten_numbers if cell.options["protocol"] == "ten" else _stream_numbers
-        numbers, facts = numbers_of(cell, *before_and_then, setting, folder)
-        provenance = Provenance(
-            command=f"fastslow reproduce {self.name} --budget {budget} --data {cell.data} --methods {cell.method}",
-            versions=versions(), processor=processor_name(), seconds=round(time.monotonic() - began, 2),
-            peak_memory_mib=peak_memory_mib(),
-            protocol=facts,
-        )  # fmt: skip
-        return Result(cell, numbers, provenance)
+        measure = functools.partial(_measured, folder=folder)
+        return result_of(self, PLANS, cell, measure, options=f"--methods {cell.method}")
 
     def page(self, results: Sequence[Result]) -> Page:
         """See `Study.page`."""
@@ -150,6 +137,12 @@ class TrajectoriesStudy:
         figures, notes = drawings_of(results, runs, budget)
         page = self.page(results)
         return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
+
+
+def _measured(cell: Cell, plan: Plan, *, folder: Path) -> Measured:
+    rate, before_and_then = _RATES[str(cell.options["task"])], _tracks(cell.data, cell.seed)
+    numbers_of = _ten_numbers if cell.options["protocol"] == "ten" else _stream_numbers
+    return numbers_of(cell, *before_and_then, Setting(rate, cell.seed, plan.effort), folder)
 
 
 def _shown_stream(results: Sequence[Result]) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from torch import Tensor
 from fastslow.estimators.stream_memory import Limits, StreamMemory
 from fastslow.protocol.fewshot import TEST_SEED, accuracy_with_interval
 from fastslow.protocol.hardness import wrong_labels
-from fastslow.protocol.provenance import peak_memory_mib, processor_name, versions
-from fastslow.protocol.result import Cell, Interval, Provenance, Result
+from fastslow.protocol.result import Cell, Interval, Result
 from fastslow.studies.base import Budget, Page, Table
-from fastslow.studies.shipped import MODEL, budget_of, drawn_classes, refuse_too_few, shipped_prior, test_features
+from fastslow.studies.measuring import Measured, result_of
+from fastslow.studies.shipped import MODEL, drawn_classes, refuse_too_few, shipped_prior, test_features
 
 #: Known classes; examples of each; shares of them that have another class's label.
 WAYS, SHOTS, SHARES = (5, 20), 5, (0.0, 0.1, 0.2, 0.3, 0.4)
@@ -70,20 +69,7 @@ class WrongLabelsStudy:
         Raises:
             ValueError: if it is no cell of this study, or its data have too few classes or images.
         """
-        budget = budget_of(self, PLANS, cell)
-        began = time.monotonic()
-        ways, share = int(str(cell.options["task"]).partition("w")[0]), float(cell.options["wrong_labels"])
-        features, facts = test_features(cell.data)
-        refuse_too_few(features, ways, SHOTS, cell.data)
-        episodes, labels = (torch.Generator().manual_seed(TEST_SEED) for _ in range(2))
-        found = [_episode(features, ways, share, episodes, labels) for _ in range(PLANS[budget].episodes)]
-        numbers = {name: _interval(name, [one[name] for one in found]) for name in NUMBERS}
-        provenance = Provenance(
-            command=f"fastslow reproduce {self.name} --budget {budget} --data {cell.data}", versions=versions(),
-            processor=processor_name(), seconds=round(time.monotonic() - began, 2), peak_memory_mib=peak_memory_mib(),
-            protocol={**facts, "episodes": PLANS[budget].episodes, "seed": TEST_SEED},
-        )  # fmt: skip
-        return Result(cell, numbers, provenance)
+        return result_of(self, PLANS, cell, _measured)
 
     def page(self, results: Sequence[Result]) -> Page:
         """See `Study.page`."""
@@ -99,6 +85,16 @@ class WrongLabelsStudy:
             f"% right on queries of known classes, {where}, features of {MODEL}; mean and 95 % interval over episodes"
         )
         return Page("Wrong labels", [Table(title, ["known, wrong labels", *NUMBERS.values()], rows)])
+
+
+def _measured(cell: Cell, plan: Plan) -> Measured:
+    ways, share = int(str(cell.options["task"]).partition("w")[0]), float(cell.options["wrong_labels"])
+    features, facts = test_features(cell.data)
+    refuse_too_few(features, ways, SHOTS, cell.data)
+    episodes, labels = (torch.Generator().manual_seed(TEST_SEED) for _ in range(2))
+    found = [_episode(features, ways, share, episodes, labels) for _ in range(plan.episodes)]
+    numbers = {name: _interval(name, [one[name] for one in found]) for name in NUMBERS}
+    return numbers, {**facts, "episodes": plan.episodes, "seed": TEST_SEED}
 
 
 def _episode(

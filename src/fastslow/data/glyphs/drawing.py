@@ -13,6 +13,8 @@ IMAGE_SIZE = 28
 _PER_IMAGE = 10
 NUM_NORMALS = MOTOR_NORMALS + _PER_IMAGE
 """How many normally distributed numbers one image is made from."""
+STYLE = {"rounding": 0, "size": 1, "width": 2, "slant": 3, "turn": 4, "pen": 9}
+"""What the whole of a drawing differs by, but for its place: each the index of its number after the strokes' own."""
 
 _PAPER = 22.5  # pixels across the square that the middle of the pen stays in
 _MARGIN = 4  # pixels beyond the border that a pen may reach, cut off at the end
