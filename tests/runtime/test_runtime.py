@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from fastslow import FewShotClassifier, build_method, load_model, preset
 from fastslow.cli import main
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
+from fastslow.estimators.images import prepared_images
 from fastslow.export.folder import export_model
 from fastslow.files import read_json, write_json
 from fastslow.methods.files import TrainedModel, save_model
@@ -95,6 +97,29 @@ def largest_gap(ours, theirs, glyphs, tasks):
 
 def test_answers_are_those_of_the_model(model, original, glyphs):
     assert largest_gap(original, model, glyphs, 40) < 3e-5
+
+
+def test_answers_are_nearer_to_those_in_64_bits_than_is_what_torch_rounds(model, glyphs):
+    method, rng = load_model(MODEL).method.eval(), np.random.default_rng(0)
+    exact = copy.deepcopy(method).double()
+    for _ in range(20):
+        drawings = glyphs[rng.choice(len(glyphs), 5, replace=False)]
+        model.reset()
+        logits = model.learn(drawings[:, 0], NAMES).learn(drawings[:, 1], NAMES).decision_function(drawings[:, 5])
+        with torch.no_grad():
+            images = (prepared_images(drawings[:, k], size=28, ink="auto", crop=False) for k in (0, 1, 5))
+            first, second, queries = (exact.embed(part.double()).unsqueeze(0) for part in images)
+            labels = torch.arange(5).unsqueeze(0)
+            wanted = exact.answer(queries, exact.learn(second, labels, exact.learn(first, labels)))[0]
+        assert np.abs(logits - wanted.numpy()).max() < 1e-5
+
+
+def test_what_pooling_leaves_out_is_not_computed(exported):
+    graph = onnx.load(exported / "embed.onnx").graph
+    pads = [next(tuple(one.ints) for one in node.attribute if one.name == "pads") for node in graph.node
+            if node.op_type == "Conv"]  # fmt: skip
+    # Images of 28 pixels are halved to 14, 7 and 3: of 7 rows the last is left out.
+    assert pads == [(1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 0, 0), (1, 1, 1, 1)]
 
 
 def test_the_encoder_in_8_bits_answers_nearly_as_right(model, exported, glyphs):
