@@ -73,7 +73,7 @@ def equal(options: argparse.Namespace) -> Rows:
         trained = load_model(f"pretrained:{name}")
         ours = FewShotClassifier(trained)
         with torch.inference_mode():
-            exact = copy.deepcopy(trained.method).double().eval()
+            exact = copy.deepcopy(trained.method).double().eval().requires_grad_(False)
             in_64 = torch.cat([exact.embed(part.double()) for part in images.split(40)])
             features = ours._features(images), trained.method.eval().embed(images), in_64
         methods = ours.method, ours.method, exact

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import json
@@ -11,35 +10,27 @@ import shutil
 import subprocess
 import sys
 
-import jaxtyping
 import numpy as np
 import onnx
 import pytest
 import torch
 
 from commands import fails
-from fastslow import FewShotClassifier, build_method, load_model, preset
+from exported_sample import SMALL, built, types_unchecked
+from fastslow import FewShotClassifier, load_model
 from fastslow.cli import main
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
 from fastslow.estimators.images import prepared_images
 from fastslow.export.folder import export_model
 from fastslow.files import read_json, write_json
-from fastslow.methods.files import TrainedModel, save_model
+from fastslow.methods.files import save_model
 from fastslow.runtime import ExportedClassifier
 from fastslow.runtime.drawings import trial_drawings
-from fastslow.runtime.manifest import FILES, MANIFEST, read_manifest
+from fastslow.runtime.manifest import FILES, MANIFEST, read_manifest, sealed
 
 MODEL = "pretrained:omniglot-5w1s-fast"
 NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
-
-
-@contextlib.contextmanager
-def types_unchecked():
-    """While a graph is traced, numbers of examples are symbols, which are no `int`."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")
@@ -133,18 +124,6 @@ def test_the_encoder_in_8_bits_answers_nearly_as_right(model, exported, glyphs):
     assert (exported / "embed.int8.onnx").stat().st_size < 0.35 * (exported / "embed.onnx").stat().st_size
 
 
-def built(**changes):
-    """An untrained model of which no part is zero."""
-    torch.manual_seed(0)
-    config = preset(**changes)
-    method = build_method(config).eval()
-    for parameter in method.parameters():
-        if parameter.abs().max() == 0:
-            torch.nn.init.normal_(parameter, std=0.1)
-    return TrainedModel(method, config, {})
-
-
-SMALL = {"channels": (4, 8), "residual": (False, True), "projection": 16, "dim": 16, "predictor_hidden": 8}
 MODELS = {
     "eight views": {"name": "default", "views": True, **SMALL},
     "write gate": {"name": "default", "write_gate": True, **SMALL},
@@ -234,8 +213,9 @@ def test_the_self_test_keeps_what_was_learned_and_finds_other_answers(copied, gl
     model.self_test()
     np.testing.assert_array_equal(model.decision_function(glyphs[:5, 1]), before)
     content = read_json(copied / MANIFEST)
+    del content["sha256"]
     content["expected"][1][1] += 0.01
-    write_json(copied / MANIFEST, content)
+    write_json(copied / MANIFEST, sealed(content))
     with pytest.raises(InputError, match=r"copied answers otherwise here .* logits differ by up to 0\.01"):
         ExportedClassifier(copied, threads=1).self_test()
 
@@ -265,7 +245,8 @@ def test_a_foreign_file_with_the_right_checksum_is_refused_by_name(copied):
         (copied / "answer.onnx").write_bytes(content)
         said = read_json(copied / MANIFEST)
         said["files"]["answer.onnx"] = hashlib.sha256(content).hexdigest()
-        write_json(copied / MANIFEST, said)
+        del said["sha256"]
+        write_json(copied / MANIFEST, sealed(said))
         with pytest.raises(InputError, match=rf"answer\.onnx {words}"):
             ExportedClassifier(copied)
 
@@ -273,7 +254,7 @@ def test_a_foreign_file_with_the_right_checksum_is_refused_by_name(copied):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 2}, "has format 2; this version reads 1"),
+        ({"format": 1}, "has format 1; this version reads 2"),
         ({"more": 1}, "was expected"),
         ({"image_size": -1}, "has image_size=-1"),
         ({"num_classes": True}, "has num_classes=True"),
@@ -282,13 +263,35 @@ def test_a_foreign_file_with_the_right_checksum_is_refused_by_name(copied):
         ({"files": {"embed.onnx": ""}}, "has files="),
         ({"expected": [[1]]}, "has expected="),
         ({"expected": [["a"], [1], [1]]}, "has expected="),
+        ({"expected": [[1] * 4] * 3}, "has expected="),
+        ({"expected": [[True] * 5] * 3}, "has expected="),
+        ({"expected": [[10**400] * 5] * 3}, "has expected="),
         ({"details": 1}, "has details=1"),
     ],
 )
 def test_a_manifest_that_no_export_writes_is_refused_by_name(change, words, copied):
-    write_json(copied / MANIFEST, read_json(copied / MANIFEST) | change)
+    said = read_json(copied / MANIFEST)
+    del said["sha256"]
+    write_json(copied / MANIFEST, sealed(said | change))
     with pytest.raises(InputError, match=rf"manifest\.json .*{words}"):
         read_manifest(copied)
+
+
+def test_a_manifest_in_which_a_digit_changed_is_refused_by_name(copied):
+    text = (copied / MANIFEST).read_text(encoding="utf-8")
+    assert '"max_examples": 32,' in text
+    (copied / MANIFEST).write_text(text.replace('"max_examples": 32,', '"max_examples": 33,'), encoding="utf-8")
+    with pytest.raises(InputError, match=r"manifest\.json was changed or damaged since it was written"):
+        ExportedClassifier(copied)
+
+
+@pytest.mark.parametrize("change", [{"image_size": 27}, {"num_classes": 4, "expected": [[1] * 4] * 3}])
+def test_graphs_of_other_sizes_than_the_manifest_says_are_refused_by_name(change, copied):
+    said = read_json(copied / MANIFEST)
+    del said["sha256"]
+    write_json(copied / MANIFEST, sealed(said | change))
+    with pytest.raises(InputError, match=r"\.onnx has sizes \[.*\] where the manifest says"):
+        ExportedClassifier(copied)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
