@@ -95,8 +95,8 @@ def read_manifest(folder: Path) -> Manifest:
     wrong = next((name for name, fits in _checks(content).items() if not fits), None)
     if wrong is not None:
         raise InputError(f"{shown_path(path)} has {wrong}={shown(content[wrong])}, which no export writes; {cure}")
-    content["state"], content["expected"] = tuple(content["state"]), tuple(map(tuple, content["expected"]))
-    return Manifest(**content)
+    expected = (tuple(None if value is None else float(value) for value in row) for row in content["expected"])
+    return Manifest(**content | {"state": tuple(content["state"]), "expected": tuple(expected)})
 
 
 def read_file(folder: Path, name: str, manifest: Manifest) -> bytes:
