@@ -27,6 +27,7 @@ from fastslow.files import read_json, write_json
 from fastslow.methods.files import save_model
 from fastslow.runtime import ExportedClassifier
 from fastslow.runtime.drawings import trial_drawings
+from fastslow.runtime.graphs import Graphs
 from fastslow.runtime.manifest import FILES, MANIFEST, read_manifest, sealed
 
 MODEL = "pretrained:omniglot-5w1s-fast"
@@ -292,6 +293,15 @@ def test_graphs_of_other_sizes_than_the_manifest_says_are_refused_by_name(change
     write_json(copied / MANIFEST, sealed(said | change))
     with pytest.raises(InputError, match=r"\.onnx has sizes \[.*\] where the manifest says"):
         ExportedClassifier(copied)
+
+
+@pytest.mark.parametrize(("int8", "name"), [(False, "embed"), (True, r"embed\.int8")])
+def test_a_graph_that_fails_on_its_input_is_named(exported, int8, name):
+    graphs = Graphs(exported, read_manifest(exported), int8=int8, threads=1)
+    with pytest.raises(
+        InputError, match=rf"{name}\.onnx cannot be run on what its model takes \(.*\): export the model"
+    ):
+        graphs.embed(np.zeros((1, 1, 27, 27), np.float32))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])

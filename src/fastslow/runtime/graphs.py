@@ -43,11 +43,11 @@ class Graphs:
                 )
             return session
 
-        embed = EMBED_INT8 if int8 else EMBED
-        self._embed = graph(embed, ["images"], ["features"])
+        self._embed_name = EMBED_INT8 if int8 else EMBED
+        self._embed = graph(self._embed_name, ["images"], ["features"])
         self._learn = graph(LEARN, ["features", "labels", *names], after)
         self._answer = graph(ANSWER, ["features", *names], ["logits"])
-        self._refuse_other_sizes(embed)
+        self._refuse_other_sizes()
         self._initial: State = dict(zip(names, self._run(graph(BEGIN, [], names), BEGIN, {}), strict=True))
 
     def initial_state(self) -> State:
@@ -58,7 +58,7 @@ class Graphs:
         """Features of prepared images, as the examples of one task."""
         size = self._manifest.images_at_once
         shown_now = (images[at : at + size] for at in range(0, len(images), size))
-        parts = [self._run(self._embed, EMBED, {"images": part})[0] for part in shown_now]
+        parts = [self._run(self._embed, self._embed_name, {"images": part})[0] for part in shown_now]
         return (parts[0] if len(parts) == 1 else np.concatenate(parts))[None]
 
     def learn(
@@ -91,11 +91,12 @@ class Graphs:
             ) from error
         return found
 
-    def _refuse_other_sizes(self, embed: str) -> None:
+    def _refuse_other_sizes(self) -> None:
         """Refuses graphs that take images, or tell classes apart, of another number than the manifest says."""
         size, classes = self._manifest.image_size, self._manifest.num_classes
         images, logits = self._embed.get_inputs()[0].shape, self._answer.get_outputs()[0].shape
-        for name, found, wanted in ((embed, images[1:], [1, size, size]), (ANSWER, logits[-1:], [classes])):
+        sizes = ((self._embed_name, images[1:], [1, size, size]), (ANSWER, logits[-1:], [classes]))
+        for name, found, wanted in sizes:
             if found != wanted:
                 raise InputError(
                     f"{shown_path(self._folder / name)} has sizes {shown(found)} where the manifest says {wanted}: "
