@@ -29,7 +29,7 @@ def journal_reader(folder: Path) -> Reader:
     """The journal, its bytes damaged, or its values under checksums that are right."""
     state = _Served(folder)
     content, records = state.journal.read_bytes(), _records(state.journal)
-    honest: list[bool] = []
+    honest = [False]
 
     def write(random: Random) -> None:
         state.restore()
@@ -54,8 +54,16 @@ def journal_reader(folder: Path) -> Reader:
         "a long record": lambda: _signed([records[0], {"do": "learn", "labels": ["a" * (32 * _MIB)]}]),
         "deep": lambda: _signed_bytes([json.dumps(records[0]).encode(), b'{"a":' * 100_000]),
     }  # fmt: skip
+
+    def signed(make: Callable[[], bytes | int]) -> Callable[[], bytes | int]:
+        def content() -> bytes | int:
+            honest[:] = [False]
+            return make()
+
+        return state.whole(content)
+
     return Reader("journal of a server", write, state.read, judge, state.names, state.journal,
-                  {what: state.whole(make) for what, make in hostile.items()})  # fmt: skip
+                  {what: signed(make) for what, make in hostile.items()})  # fmt: skip
 
 
 def snapshot_reader(folder: Path) -> Reader:
