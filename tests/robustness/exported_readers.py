@@ -86,7 +86,7 @@ def exported_reader(folder: Path) -> Reader:
         "many names": lambda: vouched({**said, "state": [f"s{k}" for k in range(100_000)]}),
         "deep": lambda: b'{"details":' * 100_000,
     }  # fmt: skip
-    names = (*FILES, MANIFEST, out.name)
+    names = (*FILES, MANIFEST, out.name, "this model's memory holds 1")  # which a manifest may say
     return Reader(
         "exported model", write, read, judge, names, out / MANIFEST, {k: whole(v) for k, v in hostile.items()}
     )
