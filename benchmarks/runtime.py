@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import functools
 import shlex
 import statistics
@@ -60,7 +61,8 @@ def equal(options: argparse.Namespace) -> Rows:
     """Largest differences over random tasks: 2 to all ways, 1 to 3 shots, learned in two parts, 3 queries a task.
 
     Each drawing is embedded once by either, which embed each as if alone; then tasks are learned and answered by both.
-    Beside it, what rounding is worth: torch with the encoder as it was trained, its batch norms not folded.
+    Beside it, what rounding is worth: torch with the encoder as it was trained, its batch norms not folded; and how far
+    either is from torch in 64 bits.
     """
     glyphs = make_glyphs(num_classes=60, per_class=6, seed=9).images
     images = prepared_images(glyphs, size=28, ink="auto", crop=False)
@@ -71,7 +73,10 @@ def equal(options: argparse.Namespace) -> Rows:
         trained = load_model(f"pretrained:{name}")
         ours = FewShotClassifier(trained)
         with torch.inference_mode():
-            features = ours._features(images), trained.method.eval().embed(images)
+            exact = copy.deepcopy(trained.method).double().eval().requires_grad_(False)
+            in_64 = torch.cat([exact.embed(part.double()) for part in images.split(40)])
+            features = ours._features(images), trained.method.eval().embed(images), in_64
+        methods = ours.method, ours.method, exact
         onnx = graphs.embed(images.numpy())[0]
         rng, found = np.random.default_rng(0), []
         for _ in range(options.episodes):
@@ -80,25 +85,28 @@ def equal(options: argparse.Namespace) -> Rows:
             places = 6 * rng.choice(60, ways, replace=False)
             support, labels = (places + np.arange(shots)[:, None]).ravel(), np.tile(np.arange(ways), shots)[None]
             parts = [slice(None, ways), slice(ways, None)] if shots > 1 else [slice(None)]
-            state, states = graphs.initial_state(), [None, None]
+            state, states = graphs.initial_state(), [None] * len(methods)
             for part in parts:
                 state = graphs.learn(onnx[support[part]][None], labels[:, part], state)
                 given = torch.from_numpy(labels[:, part])
                 for k, kind in enumerate(features):
-                    states[k] = ours.method.learn(kind[support[part]].unsqueeze(0), given, states[k])
+                    states[k] = methods[k].learn(kind[support[part]].unsqueeze(0), given, states[k])
             queries = places[:3] + 5
-            answers = [ours.method.answer(kind[queries][None], one) for kind, one in zip(features, states, strict=True)]
+            given = zip(methods, features, states, strict=True)
+            answers = [method.answer(kind[queries][None], one) for method, kind, one in given]
             found.append([*answers, torch.from_numpy(graphs.answer(onnx[queries][None], state))])
         rows.append(
             {
                 "model": name,
                 "tasks": options.episodes,
                 "features": float(np.abs(features[0].numpy() - onnx).max()),
-                "logits": max(float((torch - onnx).abs().max()) for torch, _, onnx in found),
-                "logits, by rounding": max(float((torch - plain).abs().max()) for torch, plain, _ in found),
-                "largest logit": max(float(torch.abs().max()) for torch, _, _ in found),
-                "probabilities": max(float((a.softmax(-1) - b.softmax(-1)).abs().max()) for a, _, b in found),
-                "other answers": sum(int((a.argmax(-1) != b.argmax(-1)).sum()) for a, _, b in found),
+                "logits": max(float((torch - onnx).abs().max()) for torch, _, _, onnx in found),
+                "logits, by rounding": max(float((torch - plain).abs().max()) for torch, plain, _, _ in found),
+                "logits, torch from 64 bits": max(float((torch - far).abs().max()) for torch, _, far, _ in found),
+                "logits, onnx from 64 bits": max(float((onnx - far).abs().max()) for _, _, far, onnx in found),
+                "largest logit": max(float(torch.abs().max()) for torch, _, _, _ in found),
+                "probabilities": max(float((a.softmax(-1) - b.softmax(-1)).abs().max()) for a, _, _, b in found),
+                "other answers": sum(int((a.argmax(-1) != b.argmax(-1)).sum()) for a, _, _, b in found),
             }
         )
     return rows

@@ -75,3 +75,10 @@ def test_scikit_learn_is_not_imported_by_it():
         "FastSlowClassifier(None).fit(np.eye(2), ['a', 'b']).predict(np.eye(2)); print('sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("label", ["a\0", "\0", "a\0\0"])
+def test_a_label_that_ends_in_a_zero_character_comes_back_whole(label):
+    learner = FastSlowClassifier(None).fit(np.eye(3, 2) * 9, ["a", label, "b"])
+    assert learner.predict(np.eye(3, 2) * 9).tolist() == ["a", label, "b"]
+    assert set(learner.classes_.tolist()) == {"a", label, "b"}

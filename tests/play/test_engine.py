@@ -60,7 +60,7 @@ def taught(num_classes, pictures):
     model.learn(prepared[:num_classes], list(range(num_classes)))
     with torch.inference_mode():
         look = model.method.memory.look(
-            model._features(model._checked(prepared[num_classes:])).unsqueeze(0), model.state
+            model._features(torch.from_numpy(model._checked(prepared[num_classes:]))).unsqueeze(0), model.state
         )
     logits = model.decision_function(prepared[num_classes:])
     return prepared, logits, look.address_weights[0, :, :num_classes].numpy()

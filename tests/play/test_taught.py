@@ -31,6 +31,8 @@ const known = answers.map(({ shares, none }) => shares.map((share) => share / (1
 return { file: toFile(project), known, sums: answers.map(({ shares, none }) => shares.reduce((a, b) => a + b, none)) };
 """
 
+BLANK = base64.b64encode(bytes(784)).decode("ascii")
+
 
 def in_base64(content):
     return base64.b64encode(content).decode("ascii")
@@ -57,6 +59,9 @@ def test_what_the_page_saves_gives_its_answers(tmp_path):
         ({"format": "other", "classes": []}, "no project"),
         ({"format": FORMAT, "classes": 3}, "no project"),
         ({"format": FORMAT, "classes": [3]}, "without a name or drawings"),
+        ({"format": FORMAT, "classes": [{"name": " ", "drawings": []}]}, "a class of the name ' '; 1 to 40 letters"),
+        ({"format": FORMAT, "classes": [{"name": "x" * 41, "drawings": []}]}, "1 to 40 letters were expected"),
+        ({"format": FORMAT, "classes": [{"name": "a", "drawings": [BLANK]}] * 2}, "two classes of the name 'a'"),
         ({"format": FORMAT, "classes": [{"name": "a", "drawings": ["AAAA"]}]}, "damaged drawing"),
         ({"format": FORMAT, "classes": [{"name": "a", "drawings": [None]}]}, "damaged drawing"),
         ({"format": FORMAT, "classes": [{"name": "a", "drawings": ["%"]}]}, "damaged drawing"),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from robustness import data_readers, model_readers, stream_readers, text_readers, track_readers
+from robustness import (
+    data_readers,
+    exported_readers,
+    model_readers,
+    served_readers,
+    stream_readers,
+    text_readers,
+    track_readers,
+)
 from robustness.harness import Reader
 
 #: Each is made in an empty folder of its own.
@@ -30,4 +38,8 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "inD": track_readers.ind_reader,
     "Stanford Drone Dataset": track_readers.sdd_reader,
     "VRU": track_readers.vru_reader,
+    "exported model": exported_readers.exported_reader,
+    "taught project": exported_readers.taught_reader,
+    "journal of a server": served_readers.journal_reader,
+    "snapshot of a server": served_readers.snapshot_reader,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -10,34 +10,28 @@ import shutil
 import subprocess
 import sys
 
-import jaxtyping
 import numpy as np
 import onnx
 import pytest
 import torch
 
 from commands import fails
-from fastslow import FewShotClassifier, build_method, load_model, preset
+from exported_sample import SMALL, built, types_unchecked
+from fastslow import FewShotClassifier, load_model
 from fastslow.cli import main
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
+from fastslow.estimators.images import prepared_images
 from fastslow.export.folder import export_model
 from fastslow.files import read_json, write_json
-from fastslow.methods.files import TrainedModel, save_model
+from fastslow.methods.files import save_model
 from fastslow.runtime import ExportedClassifier
 from fastslow.runtime.drawings import trial_drawings
-from fastslow.runtime.manifest import FILES, MANIFEST, read_manifest
+from fastslow.runtime.graphs import Graphs
+from fastslow.runtime.manifest import FILES, MANIFEST, read_manifest, sealed
 
 MODEL = "pretrained:omniglot-5w1s-fast"
 NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
-
-
-@contextlib.contextmanager
-def types_unchecked():
-    """While a graph is traced, numbers of examples are symbols, which are no `int`."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +91,29 @@ def test_answers_are_those_of_the_model(model, original, glyphs):
     assert largest_gap(original, model, glyphs, 40) < 3e-5
 
 
+def test_answers_are_nearer_to_those_in_64_bits_than_is_what_torch_rounds(model, glyphs):
+    method, rng = load_model(MODEL).method.eval(), np.random.default_rng(0)
+    exact = copy.deepcopy(method).double()
+    for _ in range(20):
+        drawings = glyphs[rng.choice(len(glyphs), 5, replace=False)]
+        model.reset()
+        logits = model.learn(drawings[:, 0], NAMES).learn(drawings[:, 1], NAMES).decision_function(drawings[:, 5])
+        with torch.no_grad():
+            images = (prepared_images(drawings[:, k], size=28, ink="auto", crop=False) for k in (0, 1, 5))
+            first, second, queries = (exact.embed(part.double()).unsqueeze(0) for part in images)
+            labels = torch.arange(5).unsqueeze(0)
+            wanted = exact.answer(queries, exact.learn(second, labels, exact.learn(first, labels)))[0]
+        assert np.abs(logits - wanted.numpy()).max() < 1e-5
+
+
+def test_what_pooling_leaves_out_is_not_computed(exported):
+    graph = onnx.load(exported / "embed.onnx").graph
+    pads = [next(tuple(one.ints) for one in node.attribute if one.name == "pads") for node in graph.node
+            if node.op_type == "Conv"]  # fmt: skip
+    # Images of 28 pixels are halved to 14, 7 and 3: of 7 rows the last is left out.
+    assert pads == [(1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 0, 0), (1, 1, 1, 1)]
+
+
 def test_the_encoder_in_8_bits_answers_nearly_as_right(model, exported, glyphs):
     small = ExportedClassifier(exported, threads=1, int8=True)
     queries = glyphs[:5, 1:].reshape(-1, 28, 28)
@@ -108,18 +125,6 @@ def test_the_encoder_in_8_bits_answers_nearly_as_right(model, exported, glyphs):
     assert (exported / "embed.int8.onnx").stat().st_size < 0.35 * (exported / "embed.onnx").stat().st_size
 
 
-def built(**changes):
-    """An untrained model of which no part is zero."""
-    torch.manual_seed(0)
-    config = preset(**changes)
-    method = build_method(config).eval()
-    for parameter in method.parameters():
-        if parameter.abs().max() == 0:
-            torch.nn.init.normal_(parameter, std=0.1)
-    return TrainedModel(method, config, {})
-
-
-SMALL = {"channels": (4, 8), "residual": (False, True), "projection": 16, "dim": 16, "predictor_hidden": 8}
 MODELS = {
     "eight views": {"name": "default", "views": True, **SMALL},
     "write gate": {"name": "default", "write_gate": True, **SMALL},
@@ -209,8 +214,9 @@ def test_the_self_test_keeps_what_was_learned_and_finds_other_answers(copied, gl
     model.self_test()
     np.testing.assert_array_equal(model.decision_function(glyphs[:5, 1]), before)
     content = read_json(copied / MANIFEST)
+    del content["sha256"]
     content["expected"][1][1] += 0.01
-    write_json(copied / MANIFEST, content)
+    write_json(copied / MANIFEST, sealed(content))
     with pytest.raises(InputError, match=r"copied answers otherwise here .* logits differ by up to 0\.01"):
         ExportedClassifier(copied, threads=1).self_test()
 
@@ -240,7 +246,8 @@ def test_a_foreign_file_with_the_right_checksum_is_refused_by_name(copied):
         (copied / "answer.onnx").write_bytes(content)
         said = read_json(copied / MANIFEST)
         said["files"]["answer.onnx"] = hashlib.sha256(content).hexdigest()
-        write_json(copied / MANIFEST, said)
+        del said["sha256"]
+        write_json(copied / MANIFEST, sealed(said))
         with pytest.raises(InputError, match=rf"answer\.onnx {words}"):
             ExportedClassifier(copied)
 
@@ -248,7 +255,7 @@ def test_a_foreign_file_with_the_right_checksum_is_refused_by_name(copied):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 2}, "has format 2; this version reads 1"),
+        ({"format": 1}, "has format 1; this version reads 2"),
         ({"more": 1}, "was expected"),
         ({"image_size": -1}, "has image_size=-1"),
         ({"num_classes": True}, "has num_classes=True"),
@@ -257,13 +264,44 @@ def test_a_foreign_file_with_the_right_checksum_is_refused_by_name(copied):
         ({"files": {"embed.onnx": ""}}, "has files="),
         ({"expected": [[1]]}, "has expected="),
         ({"expected": [["a"], [1], [1]]}, "has expected="),
+        ({"expected": [[1] * 4] * 3}, "has expected="),
+        ({"expected": [[True] * 5] * 3}, "has expected="),
+        ({"expected": [[10**400] * 5] * 3}, "has expected="),
         ({"details": 1}, "has details=1"),
     ],
 )
 def test_a_manifest_that_no_export_writes_is_refused_by_name(change, words, copied):
-    write_json(copied / MANIFEST, read_json(copied / MANIFEST) | change)
+    said = read_json(copied / MANIFEST)
+    del said["sha256"]
+    write_json(copied / MANIFEST, sealed(said | change))
     with pytest.raises(InputError, match=rf"manifest\.json .*{words}"):
         read_manifest(copied)
+
+
+def test_a_manifest_in_which_a_digit_changed_is_refused_by_name(copied):
+    text = (copied / MANIFEST).read_text(encoding="utf-8")
+    assert '"max_examples": 32,' in text
+    (copied / MANIFEST).write_text(text.replace('"max_examples": 32,', '"max_examples": 33,'), encoding="utf-8")
+    with pytest.raises(InputError, match=r"manifest\.json was changed or damaged since it was written"):
+        ExportedClassifier(copied)
+
+
+@pytest.mark.parametrize("change", [{"image_size": 27}, {"num_classes": 4, "expected": [[1] * 4] * 3}])
+def test_graphs_of_other_sizes_than_the_manifest_says_are_refused_by_name(change, copied):
+    said = read_json(copied / MANIFEST)
+    del said["sha256"]
+    write_json(copied / MANIFEST, sealed(said | change))
+    with pytest.raises(InputError, match=r"\.onnx has sizes \[.*\] where the manifest says"):
+        ExportedClassifier(copied)
+
+
+@pytest.mark.parametrize(("int8", "name"), [(False, "embed"), (True, r"embed\.int8")])
+def test_a_graph_that_fails_on_its_input_is_named(exported, int8, name):
+    graphs = Graphs(exported, read_manifest(exported), int8=int8, threads=1)
+    with pytest.raises(
+        InputError, match=rf"{name}\.onnx cannot be run on what its model takes \(.*\): export the model"
+    ):
+        graphs.embed(np.zeros((1, 1, 27, 27), np.float32))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])

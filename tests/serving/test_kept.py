@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from fastslow.claims import InUseError
 from fastslow.errors import InputError
 from fastslow.serving import kept as kept_module
 from fastslow.serving.changes import apply_change, prepared
+from fastslow.serving.journal import Journal
 from fastslow.serving.kept import KeptLearner
 
 OPTIONS = {"model": None}
@@ -256,6 +258,56 @@ def test_a_journal_beside_another_snapshot_is_refused(tmp_path):
     FastSlowClassifier(None).learn_one([1.0, 2.0], "a").save(path)
     with pytest.raises(InputError, match="builds on another snapshot"):
         KeptLearner(path, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"changes": True}, "is no journal of format 1"),
+        ({"snapshot": 5}, "is no journal of format 1"),
+        ({"parameters": []}, "is no journal of format 1"),
+        ({"parameters": {"model": None}}, "is no journal of format 1"),
+        ({"more": 1}, "is no journal of format 1"),
+    ],
+)
+def test_a_journal_whose_first_record_says_something_else_is_refused(tmp_path, change, words):
+    path = written(tmp_path, lambda header: {**header, **change}, [])
+    with pytest.raises(InputError, match=f"journal {words}"):
+        KeptLearner(path, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"features": base64.b64encode(np.ones((2, 5), "<f4").tobytes()).decode()},
+        {"features": base64.b64encode(np.full((2, 3), np.inf, "<f4").tobytes()).decode()},
+        {"features": base64.b64encode(bytes(7)).decode()},
+        {"features": "%"},
+        {"labels": [[1], [2]]},
+        {"do": "dance"},
+    ],
+)
+def test_a_change_that_cannot_be_made_again_is_refused_by_its_place(tmp_path, change):
+    features = base64.b64encode(np.ones((2, 3), "<f4").tobytes()).decode()
+    good = {"do": "learn", "features": features, "labels": ["a", "b"]}
+    path = written(tmp_path, dict, [good, {**good, **change}])
+    with pytest.raises(InputError, match="journal, record 2, cannot be replayed"):
+        KeptLearner(path, OPTIONS)
+
+
+def written(folder, header, changes):
+    """A state whose journal has another first record, and these changes, all with the right checksums."""
+    path = folder / "a.safetensors"
+    leave(KeptLearner(path, OPTIONS))
+    journal = Journal(path.with_suffix(".serving") / "journal")
+    first = header(journal.header)
+    journal.close()
+    journal = Journal.create(journal.path, first)
+    for change in changes:
+        journal.append(change)
+    journal.sync()
+    journal.close()
+    return path
 
 
 def test_a_name_that_no_learner_is_saved_to_is_refused(tmp_path):

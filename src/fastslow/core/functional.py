@@ -14,8 +14,7 @@ from torch import Tensor
 
 from fastslow.errors import InputError
 
-#: Taken off the score of an empty slot: no score of one that answers is this much lower, and where all are empty it
-#: cancels.
+#: Taken off the score of an empty slot: no score of one that answers is this much lower.
 _LEFT_OUT = 1e4
 
 
@@ -58,7 +57,9 @@ def address(
         scores = torch.bmm(rows, memory.mT)
     scores = sharpness * scores
     if empty is not None:
-        scores = torch.add(scores, empty.unsqueeze(1), alpha=-_LEFT_OUT)
+        # Of no slot where all are empty: it would cancel, and the scores' last four digits with it.
+        left_out = empty & ~empty.all(-1, keepdim=True)
+        scores = torch.add(scores, left_out.unsqueeze(1), alpha=-_LEFT_OUT)
     if gates is not None:
         scores = scores + gates.log().unsqueeze(1)
     weights = torch.softmax(scores, dim=-1)

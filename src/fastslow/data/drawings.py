@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -16,7 +19,7 @@ def prepared_drawings(
     """Images as grey values in [0, 1], each prepared by itself, see `data.preparation.prepare`.
 
     Args:
-        images: shape (images, height, width), or with 3 or 4 channels at the end.
+        images: shape (images, height, width), or with 3 or 4 channels at the end; arrays, lists, or tensors of torch.
         size: edge that the encoder takes, pixels; that of the images, unless they are cropped.
         ink: see `prepare`.
         crop: likewise.
@@ -24,7 +27,7 @@ def prepared_drawings(
     Raises:
         ValueError: if shapes do not fit, or an image cannot be read as a drawing.
     """
-    stack = as_pixels(images, "images")
+    stack = as_pixels(_as_array(images), "images")
     fits = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] <= 4)
     if not fits or stack.size == 0 or (not crop and stack.shape[1:3] != (size, size)):
         raise InputError(
@@ -32,3 +35,12 @@ def prepared_drawings(
             "at the end: resize them, at least one; crop=True takes any height and width"
         )
     return prepare_stack(stack, size=size, ink=ink, crop=crop)
+
+
+def _as_array(images: Any) -> Any:  # noqa: ANN401 - whatever users have
+    """A tensor as an array, from wherever it lies; torch is not imported for it: who has a tensor has it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(images, torch.Tensor):
+        return images
+    images = images.detach().cpu()
+    return (images.float() if images.is_floating_point() else images).numpy()

@@ -79,6 +79,8 @@ def as_array(labels: list[Hashable]) -> np.ndarray:
     kinds = set(map(type, labels))
     fits = kinds <= {int} and all(-(2**63) <= label < 2**63 for label in labels)  # type: ignore[operator]
     short = kinds <= {str} and max(map(len, labels), default=0) <= _SHORT  # type: ignore[arg-type]
+    # In an array of texts a text loses the zero characters at its end.
+    short = short and not any(label.endswith("\0") for label in labels)  # type: ignore[attr-defined]
     if short or fits or kinds <= {bool} or kinds <= {float}:
         return np.array(labels)
     array = np.empty(len(labels), dtype=object)

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.packed import packed
-from fastslow.data.labels import checked_labels, classes_after
-from fastslow.data.preparation import Ink, refuse_unprepared
-from fastslow.errors import InputError
+from fastslow.data.preparation import Ink
+from fastslow.errors import InputError, refuse_unknown
 from fastslow.estimators.devices import on_device, usable_device
-from fastslow.estimators.images import prepared_images
 from fastslow.methods.base import Method
-from fastslow.methods.config import refuse_overfull
 from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model
+from fastslow.methods.learner import FewShotLearner, Prepared
+from fastslow.runtime import ExportedClassifier
+
+#: What a learner may compute with, see `load_pretrained`.
+Backend = Literal["torch", "onnx", "auto"]
 
 
-class FewShotClassifier:
+class FewShotClassifier(FewShotLearner):
     """Learns new classes of images from one or a few examples each, at once.
 
     Images are prepared one by one, as folders' are (`data.preparation.prepare`): they may be bright on dark or dark on
@@ -48,20 +50,22 @@ class FewShotClassifier:
         ValueError: if torch cannot use the device here, or an option does not exist.
     """
 
-    _state: Any
-
     def __init__(
         self, model: TrainedModel, *, device: str | torch.device = "cpu", ink: Ink = "auto", crop: bool = False
     ) -> None:
-        refuse_unprepared(ink, crop)
-        self.ink, self.crop = ink, crop
+        super().__init__(ink, crop)
         # In 32 bits whatever torch's default type was when the model was built.
         self.method = copy.deepcopy(model.method).float().eval().requires_grad_(False)
         if type(self.method).embed is Method.embed:  # what embeds in its own way may need the encoder as it is
             self.method.encoder = packed(self.method.encoder.folded())
-        self.image_size, self._images_per_pass = model.config.image_size, images_per_pass(self.method.encoder)
+        self._image_size, self._images_per_pass = model.config.image_size, images_per_pass(self.method.encoder)
         self.reset()
         self.to(device)
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images, pixels."""
+        return self._image_size
 
     @property
     def max_classes(self) -> int:
@@ -72,16 +76,6 @@ class FewShotClassifier:
     def max_examples(self) -> int | None:
         """The most examples between two resets, one per slot of the memory; None if there is no such limit."""
         return self.method.capacity
-
-    @property
-    def classes(self) -> tuple[Hashable, ...]:
-        """The classes learned so far, in the order in which they were first shown."""
-        return tuple(self._classes)
-
-    @property
-    def state(self) -> Any:  # noqa: ANN401 - a method's state
-        """All that has been learned since `reset`: the method's state for one task."""
-        return self._state
 
     @property
     def device(self) -> torch.device:
@@ -102,65 +96,49 @@ class FewShotClassifier:
         self._state = on_device(self._state, self._device)
         return self
 
-    def reset(self) -> None:
-        """Forgets all classes learned."""
-        self._classes: dict[Hashable, int] = {}
-        self._num_examples = 0
-        self._state = self.method.initial_state(1)
+    def _begin(self) -> Any:  # noqa: ANN401 - a method's state
+        return self.method.initial_state(1)
 
-    def learn(self, images: ArrayLike | Tensor, labels: Iterable[Hashable]) -> FewShotClassifier:
-        """Learns examples on top of those learned before, one after another.
+    @torch.inference_mode()
+    def _learned(self, drawings: Prepared, numbers: Int64[np.ndarray, "1 images"]) -> Any:  # noqa: ANN401 - as above
+        labels = torch.from_numpy(numbers).to(self._device)
+        return self.method.learn(self._features(self._on_device(drawings)).unsqueeze(0), labels, self._state)
 
-        Args:
-            images: shape (examples, size, size), or (examples, size, size, channels) for RGB and RGBA; see the class.
-            labels: one label per image: strings, numbers, anything hashable; new ones make new classes.
-
-        Returns:
-            This classifier.
-
-        Raises:
-            ValueError: if shapes, ranges or numbers do not fit, or the memory cannot hold as many examples without
-                forgetting some; nothing has been learned then.
-        """
-        labels, batch = checked_labels(labels), self._checked(images)
-        num_examples = self._num_examples + len(batch)
-        refuse_overfull(num_examples, self.max_examples)
-        classes = classes_after(self._classes, labels, num_images=len(batch), max_classes=self.max_classes)
-        with torch.inference_mode():
-            numbers = torch.tensor([[classes[label] for label in labels]], device=self._device)
-            state = self.method.learn(self._features(batch).unsqueeze(0), numbers, self._state)
-        self._classes, self._num_examples, self._state = classes, num_examples, state
-        return self
-
-    def decision_function(self, images: ArrayLike | Tensor) -> np.ndarray:
-        """Logits of the classes learned so far, shape (images, classes); each image answered as if alone."""
-        if not self._classes:
-            raise InputError("no class has been learned yet; call learn(images, labels) first")
-        with torch.inference_mode():
-            logits = self.method.answer(self._features(self._checked(images)).unsqueeze(0), self._state)
-        return logits[0, :, : len(self._classes)].cpu().numpy()
-
-    def predict_proba(self, images: ArrayLike | Tensor) -> np.ndarray:
-        """Probabilities of the classes, in the order of `classes`; shape (images, classes)."""
-        return torch.from_numpy(self.decision_function(images)).softmax(-1).numpy()
-
-    def predict(self, images: ArrayLike | Tensor) -> list[Hashable]:
-        """The likeliest label of each image."""
-        names = self.classes
-        return [names[best] for best in self.decision_function(images).argmax(-1)]
+    @torch.inference_mode()
+    def _logits(self, drawings: Prepared) -> Float32[np.ndarray, "images classes"]:
+        features = self._features(self._on_device(drawings)).unsqueeze(0)
+        logits: np.ndarray = self.method.answer(features, self._state)[0].cpu().numpy()
+        return logits
 
     def _features(self, images: Tensor) -> Tensor:
         return in_passes(self.method.embed, images, self._images_per_pass)
 
-    def _checked(self, images: ArrayLike | Tensor) -> Tensor:
-        """Images as floats (images, 1, size, size) in [0, 1], prepared, on the device."""
-        prepared = prepared_images(images, size=self.image_size, ink=self.ink, crop=self.crop)
-        return prepared.to(self._device)
+    def _on_device(self, drawings: Prepared) -> Tensor:
+        return torch.from_numpy(drawings).to(self._device)
+
+
+@overload
+def load_pretrained(
+    name: str, *, device: str | torch.device = ..., ink: Ink = ..., crop: bool = ..., backend: Literal["torch"] = ...
+) -> FewShotClassifier: ...
+
+
+@overload
+def load_pretrained(
+    name: str, *, device: str | torch.device = ..., ink: Ink = ..., crop: bool = ..., backend: Literal["onnx"]
+) -> ExportedClassifier: ...
+
+
+@overload
+def load_pretrained(
+    name: str, *, device: str | torch.device = ..., ink: Ink = ..., crop: bool = ..., backend: Literal["auto"]
+) -> FewShotClassifier | ExportedClassifier: ...
 
 
 def load_pretrained(
-    name: str, *, device: str | torch.device = "cpu", ink: Ink = "auto", crop: bool = False
-) -> FewShotClassifier:
+    name: str, *, device: str | torch.device = "cpu", ink: Ink = "auto", crop: bool = False,
+    backend: Any = "torch",
+) -> FewShotClassifier | ExportedClassifier:  # fmt: skip
     """A learner that ships with the library, by name.
 
     "omniglot-5w1s", "-5w5s", "-20w1s" and "-20w5s" are one, which looks at each image in eight views.
@@ -171,12 +149,39 @@ def load_pretrained(
         device: where it runs, see `FewShotClassifier`, and so for `ink` and `crop`.
         ink: whether ink is bright or dark in the images.
         crop: cut each image to its ink.
+        backend: what it computes with. "onnx" is onnxruntime, on as many threads as torch has: quicker on a processor
+            by a fifth to a half, equal up to rounding (`docs/export.md`); the model is exported at the first call,
+            which takes seconds and `pip install "fastslow[export]"`, and kept in the user's cache folder. "auto" is
+            that if it was exported before and runs here, and torch else; it never waits.
+
+    Returns:
+        A `FewShotClassifier`, or an `ExportedClassifier`, which has the same interface but for `method` and `device`.
 
     Raises:
-        ValueError: if there is no such model, and the message lists those there are; or see `FewShotClassifier`.
+        ValueError: if there is no such model, and the message lists those there are; if onnxruntime is asked for and
+            not installed, or for another device than the processor; or see `FewShotClassifier`.
     """
+    refuse_unknown({"backend": (backend, get_args(Backend))})
+    source = f"{PRETRAINED_PREFIX}{name}"
+    if (graphs := _graphs(source, backend, device)) is not None:
+        return ExportedClassifier(graphs, threads=torch.get_num_threads(), ink=ink, crop=crop)
     # A model is built with random weights before it gets its own: not from torch's global stream, nor on its default
     # device.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        model = load_model(f"{PRETRAINED_PREFIX}{name}")
+        model = load_model(source)
     return FewShotClassifier(model, device=device, ink=ink, crop=crop)
+
+
+def _graphs(source: str, backend: Backend, device: str | torch.device) -> Path | None:
+    """The folder of the graphs to answer by; None for torch."""
+    if backend == "torch":
+        return None
+    from fastslow.export.kept import exported_graphs, kept_graphs, refuse_without_runtime
+
+    try:
+        refuse_without_runtime(device)
+    except InputError:
+        if backend == "auto":
+            return None
+        raise
+    return exported_graphs(source) if backend == "onnx" else kept_graphs(source)

@@ -18,7 +18,4 @@ def prepared_images(
 
     See `data.drawings.prepared_drawings`.
     """
-    if isinstance(images, Tensor):
-        images = images.detach().cpu()
-        images = (images.float() if images.is_floating_point() else images).numpy()
     return torch.from_numpy(prepared_drawings(images, size=size, ink=ink, crop=crop)).unsqueeze(1)

@@ -18,6 +18,8 @@ from fastslow.methods.networks import KeyedNetwork, MemoryMethod
 from fastslow.runtime.manifest import AFTER, STATE
 
 OPSET = 18
+#: ONNX's number of floats of 64 bits.
+_DOUBLE = 11
 #: Examples that graphs are traced with. One is taken for a size that never changes.
 _EXAMPLES = 3
 
@@ -169,17 +171,29 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         values = op.Expand(op.CastLike(op.Constant(value_float=float(value)), self), op.Shape(index))
         return op.ScatterElements(self, index, values, axis=dim, reduction={"add": "add", "multiply": "mul"}[reduce])
 
-    return {torch.ops.aten.sort.stable: sort_stable, torch.ops.aten.scatter.value_reduce: scatter_value}
+    def product_added(self: Any, batch1: Any, batch2: Any, beta: float = 1.0, alpha: float = 1.0) -> Any:  # noqa: ANN401
+        """In 64 bits: scores of slots are small differences of large numbers, and logits follow them closely."""
+        one, other, added = (op.Cast(part, to=_DOUBLE) for part in (batch1, batch2, self))
+        shares = [op.Cast(op.Constant(value_float=float(share)), to=_DOUBLE) for share in (alpha, beta)]
+        return op.CastLike(op.Add(op.Mul(shares[0], op.MatMul(one, other)), op.Mul(shares[1], added)), self)
+
+    aten = torch.ops.aten
+    return {
+        aten.sort.stable: sort_stable,
+        aten.scatter.value_reduce: scatter_value,
+        aten.baddbmm.default: product_added,
+    }
 
 
 def _lean(proto: Any) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    """Without where in which file each node came from, and with rectifiers before pooling.
+    """Without where in which file each node came from, rectifiers before pooling, and nothing computed in vain.
 
     Both orders are the same function; a rectifier right behind its convolution is fused with it, and quantised with it.
     """
     import onnx
 
     graph = proto.graph
+    edges = {one.name: [size.dim_value for size in one.type.tensor_type.shape.dim][2:] for one in graph.value_info}
     del proto.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
     maker = {output: node for node in graph.node for output in node.output}
     for node in graph.node:
@@ -187,11 +201,25 @@ def _lean(proto: Any) -> Any:  # noqa: ANN401 - onnx.ModelProto
         node.ClearField("doc_string")
         pool = maker.get(node.input[0]) if node.op_type == "Relu" else None
         if pool is not None and pool.op_type == "MaxPool":
+            _leave_unpooled(maker.get(pool.input[0]), pool, edges.get(pool.input[0], []))
             pool.op_type, node.op_type = "Relu", "MaxPool"
             node.attribute.extend(pool.attribute)
             del pool.attribute[:]
     onnx.checker.check_model(proto)
     return proto
+
+
+def _leave_unpooled(convolution: Any, pool: Any, edges: list[int]) -> None:  # noqa: ANN401 - onnx.NodeProto
+    """Has a convolution leave out the last row and column where an odd edge is halved downward: a quarter of 7 x 7."""
+    options = {one.name: one for one in pool.attribute}
+    halves = list(options["strides"].ints) == list(options["kernel_shape"].ints) == [2, 2]
+    padded = any(options["pads"].ints) or options["ceil_mode"].i
+    if convolution is None or convolution.op_type != "Conv" or padded or not halves:
+        return
+    pads = next(one for one in convolution.attribute if one.name == "pads")
+    for axis, edge in enumerate(edges):
+        if edge % 2:
+            pads.ints[2 + axis] -= 1
 
 
 @contextlib.contextmanager

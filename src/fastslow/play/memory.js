@@ -2,8 +2,6 @@
 // Each drawing is written as the empty memory sees it, so a slot depends on its own drawing and label alone.
 "use strict";
 
-const LEFT_OUT = 1e4;
-
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 /** What a page asks of a model: embed a drawing, write it under a label, answer from written slots. */
@@ -29,18 +27,18 @@ function createMemory(tensors, config) {
   const [predicting, head, decode] = ["predictor.layer", "predictor.head", "decoder"].map(layer);
   const stepSize = Math.exp(tensors["step_size.log"][0]);
 
-  /** Eqs. 2-5: asks slots; those that were never written are left out together. */
-  function look(features, slots, offset) {
+  /** Eqs. 2-5: asks slots. */
+  function look(features, slots) {
     const moved = gatesOf(inward(features)).hidden;
     const query = features.map((value, i) => value + moved[i]);
-    const weights = address(query, slots, sharpness, offset);
+    const weights = address(query, slots, sharpness);
     const read = mean(slots, weights);
     return { query, weights, output: gatesOf(outward(joined(query, read))).hidden };
   }
 
   /** Eqs. 9, 10 and 7: a slot; its value is made again under weights that the predicted gradient has moved. */
   function write(features, label) {
-    const { query, output } = look(features, initial, LEFT_OUT);
+    const { query, output } = look(features, initial);
     const inputs = joined(output, query);
     const before = writing(inputs);
     const gates = gatesOf(before);
@@ -54,7 +52,7 @@ function createMemory(tensors, config) {
 
   /** Eq. 8: logits of all classes; the slots' address weights; the distance to the nearest key, squared, a feature. */
   function answer(features, slots) {
-    const { query, weights, output } = look(features, slots, 0);
+    const { query, weights, output } = look(features, slots);
     const nearest = Math.min(...slots.map((slot) => squaredDistance(query, slot.key)));
     return { logits: decode(output), weights, distance: nearest / query.length };
   }
@@ -76,12 +74,12 @@ function joined(first, second) {
   return both;
 }
 
-/** Eq. 3 by distance. An offset is taken off in 32 bits, which rounds an empty memory's scores as the library does. */
-function address(query, slots, sharpness, offset) {
+/** Eq. 3 by distance. */
+function address(query, slots, sharpness) {
   const scores = slots.map(({ key }) => {
     let score = 0;
     for (let i = 0; i < key.length; i++) score += key[i] * (query[i] - 0.5 * key[i]);
-    return offset ? Math.fround(Math.fround(sharpness * score) - offset) : sharpness * score;
+    return sharpness * score;
   });
   return softmax(scores);
 }

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from fastslow.errors import InputError, shown_path
+from fastslow.errors import InputError, shown, shown_path
 from fastslow.files import read_json
 
 #: What the page writes first; `FILE_FORMAT` in project.js.
 FORMAT = "fastslow-play 1"
 #: Edge of a drawing, pixels.
 SIZE = 28
+#: The longest name of a class, counted as JavaScript does; `LONGEST_NAME` in project.js.
+_LONGEST_NAME = 40
 
 
 class Taught(NamedTuple):
@@ -45,7 +47,10 @@ def load_taught(path: str | Path) -> Taught:
     labels: list[str] = []
     images = []
     for known in content["classes"]:
-        for drawing in _drawings(known, name):
+        drawings = _drawings(known, name)
+        if known["name"] in labels:
+            raise InputError(f"{name} has two classes of the name {shown(known['name'])}; save it again")
+        for drawing in drawings:
             labels.append(known["name"])
             images.append(_image(drawing, name))
     return Taught(np.array(images, np.uint8).reshape(-1, SIZE, SIZE), labels)
@@ -55,6 +60,11 @@ def _drawings(known: Any, name: str) -> list[Any]:  # noqa: ANN401 - anything JS
     fits = isinstance(known, dict) and isinstance(known.get("name"), str) and isinstance(known.get("drawings"), list)
     if not fits:
         raise InputError(f"{name} has a class without a name or drawings; save it again")
+    if not known["name"].strip() or len(known["name"].encode("utf-16-le", "surrogatepass")) > 2 * _LONGEST_NAME:
+        raise InputError(
+            f"{name} has a class of the name {shown(known['name'])}; 1 to {_LONGEST_NAME} letters were expected: save "
+            "it again"
+        )
     drawings: list[Any] = known["drawings"]
     return drawings
 

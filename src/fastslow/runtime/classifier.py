@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
+from jaxtyping import Float32, Int64
 
 from fastslow.data.drawings import prepared_drawings
-from fastslow.data.labels import checked_labels, classes_after
-from fastslow.data.preparation import Ink, refuse_unprepared
+from fastslow.data.preparation import Ink
 from fastslow.errors import InputError, shown, shown_path
-from fastslow.methods.config import refuse_overfull
+from fastslow.methods.learner import FewShotLearner, Prepared
 from fastslow.runtime.drawings import trial_drawings
 from fastslow.runtime.graphs import Graphs, State
 from fastslow.runtime.manifest import read_manifest
@@ -21,7 +19,7 @@ from fastslow.runtime.manifest import read_manifest
 _TOLERANCE = 1e-3
 
 
-class ExportedClassifier:
+class ExportedClassifier(FewShotLearner):
     """Learns new classes of images from one or a few examples each, from a folder that `fastslow export` wrote.
 
     Images, labels, answers and refusals are those of `FewShotClassifier`; answers are equal up to rounding.
@@ -42,10 +40,10 @@ class ExportedClassifier:
         self, folder: str | Path, *, int8: bool = False, threads: int | None = None, ink: Ink = "auto",
         crop: bool = False,
     ) -> None:  # fmt: skip
-        refuse_unprepared(ink, crop)
+        super().__init__(ink, crop)
         if threads is not None and threads < 1:
             raise InputError(f"got threads={shown(threads)}; give at least 1, or None for as many as there should be")
-        self.ink, self.crop, self.int8, self.folder = ink, crop, int8, Path(folder)
+        self.int8, self.folder = int8, Path(folder)
         self._manifest = read_manifest(self.folder)
         self._graphs = Graphs(self.folder, self._manifest, int8=int8, threads=threads)
         self.reset()
@@ -66,62 +64,33 @@ class ExportedClassifier:
         return self._manifest.max_examples
 
     @property
-    def classes(self) -> tuple[Hashable, ...]:
-        """The classes learned so far, in the order in which they were first shown."""
-        return tuple(self._classes)
-
-    @property
     def state(self) -> State:
         """All that has been learned since `reset`: arrays by name, as `learn.onnx` gives them."""
-        return self._state
+        state: State = self._state
+        return state
 
-    def reset(self) -> None:
-        """Forgets all classes learned."""
-        self._classes: dict[Hashable, int] = {}
-        self._num_examples = 0
-        self._state = self._graphs.initial_state()
-
-    def learn(self, images: ArrayLike, labels: Iterable[Hashable]) -> ExportedClassifier:
-        """Learns examples on top of those learned before, see `FewShotClassifier.learn`.
-
-        Args:
-            images: shape (examples, size, size), or (examples, size, size, channels) for RGB and RGBA.
-            labels: one label per image; new ones make new classes.
+    def to(self, device: object) -> ExportedClassifier:
+        """For programs that move a `FewShotClassifier`: the processor is the only device there is.
 
         Returns:
             This classifier.
 
         Raises:
-            ValueError: if shapes, ranges or numbers do not fit, or the memory cannot hold as many examples without
-                forgetting some; nothing has been learned then.
+            ValueError: if the device is another.
         """
-        labels, batch = checked_labels(labels), self._checked(images)
-        num_examples = self._num_examples + len(batch)
-        refuse_overfull(num_examples, self.max_examples)
-        classes = classes_after(self._classes, labels, num_images=len(batch), max_classes=self.max_classes)
-        numbers = np.array([[classes[label] for label in labels]], np.int64)
-        state = self._graphs.learn(self._graphs.embed(batch), numbers, self._state)
-        self._classes, self._num_examples, self._state = classes, num_examples, state
+        if str(device) != "cpu":
+            raise InputError(f"got device={shown(str(device))}; exported models run on the processor: give 'cpu'")
         return self
 
-    def decision_function(self, images: ArrayLike) -> np.ndarray:
-        """Logits of the classes learned so far, shape (images, classes); each image answered as if alone."""
-        if not self._classes:
-            raise InputError("no class has been learned yet; call learn(images, labels) first")
-        logits = self._graphs.answer(self._graphs.embed(self._checked(images)), self._state)
-        return logits[0, :, : len(self._classes)]
+    def _begin(self) -> State:
+        return self._graphs.initial_state()
 
-    def predict_proba(self, images: ArrayLike) -> np.ndarray:
-        """Probabilities of the classes, in the order of `classes`; shape (images, classes)."""
-        logits = self.decision_function(images)
-        shares = np.exp(logits - logits.max(-1, keepdims=True))
-        probabilities: np.ndarray = shares / shares.sum(-1, keepdims=True)
-        return probabilities
+    def _learned(self, drawings: Prepared, numbers: Int64[np.ndarray, "1 images"]) -> State:
+        return self._graphs.learn(self._graphs.embed(drawings), numbers, self._state)
 
-    def predict(self, images: ArrayLike) -> list[Hashable]:
-        """The likeliest label of each image."""
-        names = self.classes
-        return [names[best] for best in self.decision_function(images).argmax(-1)]
+    def _logits(self, drawings: Prepared) -> Float32[np.ndarray, "images classes"]:
+        logits: np.ndarray = self._graphs.answer(self._graphs.embed(drawings), self._state)[0]
+        return logits
 
     def self_test(self) -> None:
         """Learns three built-in drawings and compares the answers with those at export; what was learned stays.
@@ -145,7 +114,3 @@ class ExportedClassifier:
                 f"{shown_path(self.folder)} answers otherwise here than where it was exported: logits differ by up to "
                 f"{far:.3g}, at most {_TOLERANCE} was expected; use another version of onnxruntime"
             )
-
-    def _checked(self, images: ArrayLike) -> np.ndarray:
-        """Images as floats (images, 1, size, size) in [0, 1], prepared."""
-        return prepared_drawings(images, size=self.image_size, ink=self.ink, crop=self.crop)[:, None]

@@ -29,7 +29,7 @@ class Graphs:
     """
 
     def __init__(self, folder: Path, manifest: Manifest, *, int8: bool, threads: int | None) -> None:
-        self._manifest = manifest
+        self._manifest, self._folder = manifest, folder
         names, after = ([prefix + name for name in manifest.state] for prefix in (STATE, AFTER))
         self._names = names
 
@@ -38,15 +38,17 @@ class Graphs:
             found = ([one.name for one in session.get_inputs()], [one.name for one in session.get_outputs()])
             if (set(found[0]), found[1]) != (set(inputs), outputs):
                 raise InputError(
-                    f"{shown_path(folder / name)} takes {shown(found[0])} and gives {shown(found[1])}; {inputs} and "
-                    f"{outputs} were expected: export the model again"
+                    f"{shown_path(folder / name)} takes {shown(found[0])} and gives {shown(found[1])}; {shown(inputs)} "
+                    f"and {shown(outputs)} were expected: export the model again"
                 )
             return session
 
-        self._embed = graph(EMBED_INT8 if int8 else EMBED, ["images"], ["features"])
+        self._embed_name = EMBED_INT8 if int8 else EMBED
+        self._embed = graph(self._embed_name, ["images"], ["features"])
         self._learn = graph(LEARN, ["features", "labels", *names], after)
         self._answer = graph(ANSWER, ["features", *names], ["logits"])
-        self._initial: State = dict(zip(names, graph(BEGIN, [], names).run(None, {}), strict=True))
+        self._refuse_other_sizes()
+        self._initial: State = dict(zip(names, self._run(graph(BEGIN, [], names), BEGIN, {}), strict=True))
 
     def initial_state(self) -> State:
         """Nothing learned yet."""
@@ -55,7 +57,8 @@ class Graphs:
     def embed(self, images: Float32[np.ndarray, "images 1 height width"]) -> Float32[np.ndarray, "1 images *features"]:
         """Features of prepared images, as the examples of one task."""
         size = self._manifest.images_at_once
-        parts = [self._embed.run(None, {"images": images[at : at + size]})[0] for at in range(0, len(images), size)]
+        shown_now = (images[at : at + size] for at in range(0, len(images), size))
+        parts = [self._run(self._embed, self._embed_name, {"images": part})[0] for part in shown_now]
         return (parts[0] if len(parts) == 1 else np.concatenate(parts))[None]
 
     def learn(
@@ -66,15 +69,39 @@ class Graphs:
         size = self._manifest.examples_at_once or labels.shape[1]
         for at in range(0, labels.shape[1], size):
             shown_now = {"features": features[:, at : at + size], "labels": labels[:, at : at + size]}
-            state = dict(zip(self._names, self._learn.run(None, shown_now | state), strict=True))
+            state = dict(zip(self._names, self._run(self._learn, LEARN, shown_now | state), strict=True))
         return state
 
     def answer(
         self, features: Float32[np.ndarray, "1 queries *features"], state: State
     ) -> Float32[np.ndarray, "1 queries classes"]:
         """Logits of queries, each answered as if alone."""
-        logits: Float32[np.ndarray, "1 queries classes"] = self._answer.run(None, {"features": features} | state)[0]
+        logits: Float32[np.ndarray, "1 queries classes"] = self._run(
+            self._answer, ANSWER, {"features": features} | state
+        )[0]
         return logits
+
+    def _run(self, session: Any, name: str, given: State) -> list[np.ndarray]:  # noqa: ANN401 - as above
+        try:
+            found: list[np.ndarray] = session.run(None, given)
+        except Exception as error:  # onnxruntime's errors have no other base
+            raise InputError(
+                f"{shown_path(self._folder / name)} cannot be run on what its model takes ({shown_reason(error)}): "
+                "export the model again"
+            ) from error
+        return found
+
+    def _refuse_other_sizes(self) -> None:
+        """Refuses graphs that take images, or tell classes apart, of another number than the manifest says."""
+        size, classes = self._manifest.image_size, self._manifest.num_classes
+        images, logits = self._embed.get_inputs()[0].shape, self._answer.get_outputs()[0].shape
+        sizes = ((self._embed_name, images[1:], [1, size, size]), (ANSWER, logits[-1:], [classes]))
+        for name, found, wanted in sizes:
+            if found != wanted:
+                raise InputError(
+                    f"{shown_path(self._folder / name)} has sizes {shown(found)} where the manifest says {wanted}: "
+                    "export the model again"
+                )
 
 
 def _session(content: bytes, path: Path, threads: int | None) -> Any:  # noqa: ANN401 - onnxruntime has no types

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastslow.errors import InputError, shown, shown_path
-from fastslow.files import read_bytes, read_json
+from fastslow.files import read_bytes, read_json, to_json
 
 MANIFEST = "manifest.json"
 #: The graphs of a model: what each takes and gives is in `docs/export.md`.
@@ -17,9 +18,13 @@ EMBED, EMBED_INT8, BEGIN, LEARN, ANSWER = "embed.onnx", "embed.int8.onnx", "begi
 FILES = (EMBED, EMBED_INT8, BEGIN, LEARN, ANSWER)
 #: What names of a state's parts begin with: as graphs take it, and as `learn.onnx` gives it.
 STATE, AFTER = "state.", "after."
-_FORMAT = 1
+_FORMAT = 2
+#: Where a manifest says what its other values sum to.
+_SEAL = "sha256"
 #: A graph of more bytes is no model of this library.
 _MAX_BYTES = 2**30
+#: A logit is smaller.
+_MOST_LOGIT = 1e30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +55,17 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """As `read_manifest` reads it."""
-        return {"format": _FORMAT, **dataclasses.asdict(self)}
+        return sealed({"format": _FORMAT, **dataclasses.asdict(self)})
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with the SHA-256 over all of them, so that a changed one is found.
+
+    Args:
+        content: without one.
+    """
+    plain = json.loads(to_json(content))
+    return {**plain, _SEAL: hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -68,15 +83,20 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(
             f"{shown_path(path)} has format {shown(content.get('format'))}; this version reads {_FORMAT}: {cure}"
         )
-    names = {field.name for field in dataclasses.fields(Manifest)}
-    if content.keys() - {"format"} != names:
-        raise InputError(f"{shown_path(path)} says {sorted(content)}; {sorted(names)} was expected: {cure}")
+    names = {"format", _SEAL, *(field.name for field in dataclasses.fields(Manifest))}
+    if content.keys() != names:
+        raise InputError(f"{shown_path(path)} says {shown(sorted(content))}; {sorted(names)} was expected: {cure}")
+    said = content.pop(_SEAL)
+    if sealed(content)[_SEAL] != said:
+        raise InputError(
+            f"{shown_path(path)} was changed or damaged since it was written (its SHA-256 differs); {cure}"
+        )
     del content["format"]
     wrong = next((name for name, fits in _checks(content).items() if not fits), None)
     if wrong is not None:
         raise InputError(f"{shown_path(path)} has {wrong}={shown(content[wrong])}, which no export writes; {cure}")
-    content["state"], content["expected"] = tuple(content["state"]), tuple(map(tuple, content["expected"]))
-    return Manifest(**content)
+    expected = (tuple(None if value is None else float(value) for value in row) for row in content["expected"])
+    return Manifest(**content | {"state": tuple(content["state"]), "expected": tuple(expected)})
 
 
 def read_file(folder: Path, name: str, manifest: Manifest) -> bytes:
@@ -107,7 +127,9 @@ def _checks(content: Mapping[str, Any]) -> dict[str, bool]:
         "images_at_once": _is_size(content["images_at_once"]),
         "state": isinstance(state, list) and bool(state) and all(isinstance(name, str) for name in state),
         "files": isinstance(files, dict) and set(files) == set(FILES),
-        "expected": isinstance(expected, list) and len(expected) == 3 and all(map(_are_numbers, expected)),
+        "expected": isinstance(expected, list)
+        and len(expected) == 3
+        and all(_are_numbers(row) and len(row) == content["num_classes"] for row in expected),
         "details": isinstance(content["details"], dict),
     }
 
@@ -117,4 +139,7 @@ def _is_size(value: object) -> bool:
 
 
 def _are_numbers(row: object) -> bool:
-    return isinstance(row, list) and all(isinstance(value, int | float | None) for value in row)
+    """Whether they are those of logits; a whole number may be too large for one."""
+    if not isinstance(row, list) or any(isinstance(value, bool) for value in row):
+        return False
+    return all(value is None or (isinstance(value, int | float) and abs(value) < _MOST_LOGIT) for value in row)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastslow.data.images.folder import decoded
 from fastslow.errors import InputError, shown
 from fastslow.estimators.answers import answers_in_full
-from fastslow.estimators.stream import FastSlowClassifier, features_to_learn, learn_features
+from fastslow.estimators.stream import FastSlowClassifier, features_to_learn, knows_something, learn_features
 from fastslow.estimators.stream_files import MAX_BYTES
 from fastslow.tensors import MAX_HEADER_BYTES
 
@@ -64,7 +64,8 @@ def apply_change(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict
     """
     match change:
         case {"do": "learn", "features": str(features), "labels": list(labels)} if labels:
-            rows = np.frombuffer(base64.b64decode(features), "<f4").reshape(len(labels), -1)
+            rows = np.frombuffer(base64.b64decode(features, validate=True), "<f4").reshape(len(labels), -1)
+            _refuse_other_features(learner, rows)
             learn_features(learner, torch.tensor(rows), labels)
             last = learner.memory_.examples.next_id
             return {"examples": list(range(last - len(labels), last))}
@@ -77,6 +78,13 @@ def apply_change(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict
         case _:
             raise InputError(f"got the change {shown(change)}; learn, forget or undo was expected")
     return {}
+
+
+def _refuse_other_features(learner: FastSlowClassifier, rows: np.ndarray) -> None:
+    """Refuses what `prepared` has never made of this learner: a journal may be of another one."""
+    wanted = learner.memory_.examples.num_features if knows_something(learner) else rows.shape[1]
+    if rows.shape[1] != wanted or not np.isfinite(rows).all():
+        raise InputError(f"got {rows.shape[1]} features of an example; {wanted} finite numbers were expected")
 
 
 def answer(learner: FastSlowClassifier, question: Mapping[str, Any]) -> dict[str, Any]:

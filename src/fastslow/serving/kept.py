@@ -150,7 +150,7 @@ class KeptLearner:
 
     def _replay(self, snapshot: str | None) -> None:
         header, changes, name = self._journal.header, self._journal.found, shown_path(self._journal.path)
-        if header.get("format") != _FORMAT or header.get("kind") != _KIND:
+        if header.get("format") != _FORMAT or header.get("kind") != _KIND or not _is_header(header):
             raise InputError(f"{name} is no journal of format {_FORMAT}; it was written by something else")
         notes = [place for place, change in enumerate(changes) if change == {"snapshot": snapshot}]
         if not notes and header["snapshot"] != snapshot:
@@ -170,7 +170,7 @@ class KeptLearner:
                 continue
             try:
                 apply_change(self.learner, change)
-            except (InputError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     f"{name}, record {place}, cannot be replayed ({error}); the model may have changed"
                 ) from error
@@ -218,6 +218,20 @@ class KeptLearner:
         except InputError:
             self._journal = Journal(self._journal.path)
             raise
+
+
+def _is_header(header: Mapping[str, Any]) -> bool:
+    """Whether the first record of a journal says what the others build on."""
+    snapshot, changes, parameters = (header.get(name) for name in ("snapshot", "changes", "parameters"))
+    return (
+        header.keys() == {"format", "kind", "snapshot", "changes", "parameters", "model_sha256"}
+        and (snapshot is None or isinstance(snapshot, str))
+        and isinstance(changes, int)
+        and not isinstance(changes, bool)
+        and changes >= 0
+        and isinstance(parameters, dict)
+        and parameters.keys() == FastSlowClassifier().get_params().keys()
+    )
 
 
 def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
