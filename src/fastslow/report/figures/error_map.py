@@ -27,7 +27,7 @@ class ErrorMap:
     """
 
     title: str
-    paths: list[Float64[np.ndarray, "samples 2"]]
+    paths: list[Float64[np.ndarray, "_ 2"]]
     places: Float64[np.ndarray, "slots 2"]
     errors: Float64[np.ndarray, "slots 2"]
     counts: Float64[np.ndarray, " slots"]
