@@ -18,6 +18,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
+_OF_EXTRAS = ("fastapi", "onnx", "onnxruntime", "onnxscript", "ray", "submitit", "tensorboard", "uvicorn")
 _ENDS: dict[int, dict[str, set[tuple[str, str]]]] = {}
 
 project = "fastslow"
@@ -38,6 +39,7 @@ html_title = f"fastslow {release}"
 html_math_renderer = "mathml"
 html_copy_source = False
 exclude_patterns = ["api/modules.rst"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 default_role = "code"  # what docstrings put between single backticks; `Named` makes links of it
 
@@ -57,8 +59,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_use_type_comments = False
 suppress_warnings = ["ref.python"]  # types of annotations whose short names are of several modules
-# Extras that are not installed here.
-autodoc_mock_imports = [name for name in ("fastapi", "ray", "submitit", "uvicorn") if find_spec(name) is None]
+autodoc_mock_imports = [name for name in _OF_EXTRAS if find_spec(name) is None]
 autosummary_generate = False
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
