@@ -39,7 +39,7 @@ torture: $(STAMP)
 # Every warning is an error: a broken link, a module that cannot be imported, a formula that cannot be shown.
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
-	$(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/site
+	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs build/site
 
 # In an environment of its own, outside of this folder: what is missing from the wheel is missing there.
 wheel: $(STAMP)

@@ -41,6 +41,7 @@ html_copy_source = False
 exclude_patterns = ["api/modules.rst"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+smartquotes = False  # two hyphens are an option, no dash
 default_role = "code"  # what docstrings put between single backticks; `Named` makes links of it
 
 # One page for each package, of all of its modules.

@@ -21,7 +21,8 @@ FETCHED = r"""<(?:script|link|img|iframe|source|video)\b[^>]*?\b(?:src|href)=["'
 
 
 def build(docs, site, *options):
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", f"{site}-doctrees", *options]
+    program = "import sys; from sphinx.cmd.build import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "-W", "--keep-going", "-q", "-d", f"{site}-doctrees", *options]
     return subprocess.run([*command, str(docs), str(site)], capture_output=True, text=True)
 
 
@@ -62,8 +63,16 @@ def test_the_reference_has_every_public_name_and_its_formulas(site):
     assert set(fastslow.__all__) - linked == set()
     core = text_of(site, "api/fastslow.core.html")
     assert 'id="fastslow.core.functional.address"' in core
-    assert core.count("<math") > 100
+    assert core.count("<math") > 40
     assert ":math:" not in core
+
+
+@pytest.mark.slow
+def test_every_command_says_how_it_is_used(site):
+    text = re.sub(r"<[^>]+>", "", text_of(site, "commands.html"))
+    assert "fastslow evaluate --model STR [OPTIONS]" in text
+    for name in ("train fewshot", "data fetch", "reproduce", "play", "serve", "export", "forecast"):
+        assert re.search(rf"^fastslow {name} .*[A-Z]", text, re.MULTILINE), name
 
 
 @pytest.mark.slow
