@@ -16,7 +16,7 @@ def test_arrows_stand_where_forecasts_were_made_and_point_where_people_went(tmp_
     assert turn.any()
     assert errors[turn, 1].mean() > 0.3  # to the left, which is up
     assert errors[turn, 0].mean() < -0.1  # and less far along x
-    figure = ErrorMap("t", [np.zeros((3, 2))], places, errors, counts)
+    figure = ErrorMap("t", [np.zeros((3, 2)), np.zeros((4, 2))], places, errors, counts)
     assert figure.frame()["count"] == counts.tolist()
     figure.plot(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
