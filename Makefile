@@ -1,9 +1,10 @@
 # Two commands do everything: `make quickstart` and `make test`. Both set up a virtual environment first.
+# Beside them: `make docs` builds the site into build/site, `make wheel` what is installed from, and tries it elsewhere.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: quickstart test lint types unit bench torture clean
+.PHONY: quickstart test lint types unit bench torture docs wheel clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -35,5 +36,20 @@ torture: $(STAMP)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m robustness.torture
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m robustness.serving
 
+# Every warning is an error: a broken link, a module that cannot be imported, a formula that cannot be shown.
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs build/site
+
+# In an environment of its own, outside of this folder: what is missing from the wheel is missing there.
+wheel: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[release]"
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	fresh=$$(mktemp -d) && $(PYTHON) -m venv $$fresh/venv \
+		&& $$fresh/venv/bin/python -m pip install --quiet -c constraints.txt dist/*.whl \
+		&& cp tests/installed.py $$fresh && cd $$fresh && venv/bin/python -I installed.py && rm -rf $$fresh
+
 clean:
-	rm -rf .venv build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf .venv build dist docs/api *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage*

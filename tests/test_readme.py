@@ -9,12 +9,13 @@ from statistics import mean
 import pytest
 
 from fastslow.protocol.result import read_result
+from pages import python_blocks
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def blocks():
-    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    return python_blocks(README.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("number", range(3), ids=["ten lines", "a stream", "road users"])

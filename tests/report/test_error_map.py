@@ -21,7 +21,7 @@ def test_arrows_stand_where_forecasts_were_made_and_point_where_people_went(tmp_
     assert np.allclose(np.hypot(*learned.headings.T), 1)  # nobody stands
     assert (learned.headings[places[:, 0] < 2.5, 0] > 0.9).all()
     assert (learned.headings[places[:, 1] > 1.5, 1] > 0.9).all()
-    figure = ErrorMap("$t", [np.zeros((3, 2))], *learned)
+    figure = ErrorMap("$t", [np.zeros((3, 2)), np.zeros((4, 2))], *learned)
     frame = figure.frame()
     assert frame["count"] == sorted(learned.counts.tolist(), reverse=True)
     row = int(learned.counts.argmax())

@@ -26,7 +26,7 @@ class Quality:
 
     Attributes:
         cosine: 1 is the same direction.
-        relative_error: |predicted - true| / |true|.
+        relative_error: the length of predicted - true, over that of true.
         predicted_norm: nats per unit.
         true_norm: nats per unit.
     """
