@@ -8,6 +8,8 @@
   const history = createHistory(EMPTY_PROJECT);
   const figures = {};
   let slots = [];
+  let cells = [];
+  let rowsOf = () => [];
   let waiting = 0;
   let sheet = {};
   const pad = createPad(element("pad"), padChanged);
@@ -54,6 +56,9 @@
     element("save").disabled = slots.length === 0;
     element("undo").disabled = history.last === null;
     element("undo").title = history.last === null ? "" : `Undo: ${history.last}`;
+    cells = slotCells(slots, engine.numSlots, size);
+    element("slots").replaceChildren(...cells);
+    rowsOf = createAnswerRows(slots, size);
     showAnswer();
   }
 
@@ -79,8 +84,8 @@
         ? "Draw something, and it says what it is."
         : "Teach it something first.";
     element("verdict").classList.toggle("quiet", !asked);
-    element("answers").replaceChildren(...(asked ? answerRows(answer, slots, size) : []));
-    element("slots").replaceChildren(...slotCells(slots, engine.numSlots, size, answer?.weights));
+    showNodes(element("answers"), asked ? rowsOf(answer) : []);
+    lightSlots(cells, slots, answer?.weights);
     showFigures();
   }
 
@@ -226,23 +231,17 @@
   figures.ready = performance.now();
   document.body.dataset.ready = figures.ready.toFixed(0);
   showProject();
-  warmUp(20);
+  warmUp(20, []);
 
   /** The first passes are slow, before the browser has made the code quick: some are made while nobody draws. */
-  function warmUp(passes) {
+  function warmUp(passes, classes) {
     if (passes === 0) return;
     setTimeout(() => {
-      const drawing = drawingOfStrokes(
-        [
-          [
-            [0, 0],
-            [passes, 1],
-          ],
-        ],
-        size,
-      );
-      if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: [{ name: "", drawings: [drawing] }] }));
-      warmUp(passes - 1);
+      const [from, to] = [passes, 20 - passes].map((y) => [y / 20, 1 - y / 20]);
+      const drawing = drawingOfStrokes([[from, to]], size);
+      const more = [...classes, { name: String(passes), drawings: [drawing] }].slice(-engine.numClasses);
+      if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: more }));
+      warmUp(passes - 1, more);
     }, 20);
   }
 })();
