@@ -1,18 +1,21 @@
-"""How long the page of `fastslow play` takes to answer: `PYTHONPATH=tests python benchmarks/page.py PAGE.html OTHER.html`.
+"""How long the page of `fastslow play` takes to answer.
 
-Pages are the files that `fastslow play --out` writes, of this checkout and of others; they take turns, round after round,
-each in a fresh headless Chromium (FASTSLOW_CHROMIUM). Twenty signs are taught as soon as a page is ready, then it is asked
-about others, by strokes of the mouse; the page answers while it is drawn on. Of each answer are told:
+    PYTHONPATH=tests python benchmarks/page.py PAGE.html OTHER.html --json FILE
 
-- answer: milliseconds by the page's own clock, drawing to probabilities;
+Pages are files that `fastslow play --out` writes, of this checkout and of others. They take turns, round after round,
+each in a fresh headless Chromium (FASTSLOW_CHROMIUM). Twenty signs are taught as soon as a page is ready, then it is
+asked about others, by strokes of the mouse; the page answers while it is drawn on. Of each answer are told:
+
+- answer: milliseconds by the page's own clock, from drawing to probabilities;
 - task: milliseconds of the whole task that answers and shows the answer;
-- processor: of these, what the page's thread had of the processor (Chromium's trace). On a machine that has other things to
-  do it is this that says what an idle one would take.
+- processor: of these, what the page's thread had of the processor (Chromium's trace). On a machine that has other
+  things to do it is this that says what an idle one would take.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import random
 import shlex
@@ -22,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from play.browser import Browser
 from timing import table, write_json
+
+from play.browser import Browser
 
 CLASSES, TAUGHT = 20, 28
 #: Has the page's figure of each answer kept, and a mark put into the trace.
@@ -43,7 +47,7 @@ def sign(choose: random.Random) -> list[tuple[float, float]]:
     """A line with corners and bows, points close together as a mouse gives them."""
     corners = [(choose.uniform(0.1, 0.9), choose.uniform(0.1, 0.9)) for _ in range(choose.randint(3, 5))]
     points = []
-    for (x, y), (to_x, to_y) in zip(corners, corners[1:], strict=False):
+    for (x, y), (to_x, to_y) in itertools.pairwise(corners):
         bow = choose.uniform(-0.1, 0.1)
         for step in range(4):
             share = step / 4
@@ -135,7 +139,8 @@ def main() -> None:
     if given.json:
         write_json(
             given.json, shlex.join(["PYTHONPATH=tests", "python", *sys.argv]), rows, what=__doc__,
-            questions=given.rounds * given.questions, right=right, bytes={p.name: p.stat().st_size for p in given.pages},
+            questions=given.rounds * given.questions, right=right,
+            bytes={page.name: page.stat().st_size for page in given.pages},
         )  # fmt: skip
 
 
