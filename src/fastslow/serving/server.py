@@ -16,6 +16,7 @@ import uvicorn
 from fastslow.errors import InputError, shown, shown_path, shown_reason
 from fastslow.files import read_text
 from fastslow.serving.app import create_app
+from fastslow.serving.connections import IDLE_SECONDS, BoundedConnection
 from fastslow.serving.guard import Rules
 from fastslow.serving.kept import KeptLearner
 from fastslow.serving.worker import Worker
@@ -83,6 +84,7 @@ def serve(kept: KeptLearner, host: str, port: int, rules: Rules, say: Callable[[
                 config = uvicorn.Config(
                     create_app(worker, rules), log_level="warning", access_log=False, server_header=False,
                     limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE, ws="none", lifespan="off",
+                    http=BoundedConnection, timeout_keep_alive=int(IDLE_SECONDS),
                 )  # fmt: skip
                 _Server(config).run([listening])
             finally:
