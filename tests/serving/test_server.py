@@ -59,15 +59,14 @@ def running(tmp_path, monkeypatch):
         def __init__(self, config):
             super().__init__(config)
             made.append(self)
+            started.set()
 
     monkeypatch.setattr(server, "_Server", Told)
     kept = KeptLearner(tmp_path / "a.safetensors", {"model": None})
 
-    def say(text):
-        said.append(text)
-        started.set()
-
-    thread = threading.Thread(target=server.serve, args=(kept, "127.0.0.1", 0, rules_for("127.0.0.1", "", 999), say))
+    thread = threading.Thread(
+        target=server.serve, args=(kept, "127.0.0.1", 0, rules_for("127.0.0.1", "", 999), said.append)
+    )
     thread.start()
     assert started.wait(30)
 
@@ -95,6 +94,24 @@ def test_a_server_stops_at_a_signal_and_saves(running, tmp_path):
     stop()
     assert said[1] == f"stopped; what was learned is in {(tmp_path / 'a.safetensors').resolve()}"
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_it_says_where_it_is_and_that_nothing_was_learned(running, tmp_path):
+    said, stop = running
+    where = address(said)
+    assert said[0] == f"serving on {where}  (its page: {where}/docs; Ctrl-C saves what was learned, and stops)"
+    stop()
+    assert said[1] == "stopped; nothing has been learned"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "none.invalid"])
+def test_a_host_that_is_none_is_said(tmp_path, capsys, host, monkeypatch):
+    monkeypatch.setenv(TOKEN_VARIABLE, "t" * 20)
+    with pytest.raises(SystemExit):
+        main(["serve", "--state", str(tmp_path / "a.safetensors"), "--model", "none", "--host", host])
+    assert "such as 127.0.0.1" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 HEAD = b"POST /learn HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
@@ -168,7 +185,7 @@ def test_a_port_that_is_taken_is_said(tmp_path, capsys):
             ]
         )
     assert stopped.value.code == 2
-    assert "cannot be had" in capsys.readouterr().err
+    assert "is taken by another program" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,6 +194,7 @@ def test_a_port_that_is_taken_is_said(tmp_path, capsys):
     [
         (["--host", "0.0.0.0"], "which others can reach, and no token"),
         (["--max-request", "0"], "got max_request=0.0"),
+        (["--host", "none.invalid"], "which others can reach, and no token"),
         (["--model", "a.onnx"], "an .onnx model is not served"),
         (["--port", "70000"], "0 to 65535 was expected"),
         (["--model", "none such"], "none such"),
