@@ -28,18 +28,9 @@ import numpy as np
 from timing import table, write_json
 
 from play.browser import Browser
+from play.measure import TRACED, WATCH, answers_of
 
 CLASSES, TAUGHT = 20, 28
-#: Has the page's figure of each answer kept, and a mark put into the trace.
-WATCH = """
-window.answers = [];
-new MutationObserver(() => {
-  answers.push(Number(document.body.dataset.answered));
-  performance.mark("answered");
-}).observe(document.body, { attributeFilter: ["data-answered"] });
-"""
-#: What answers, in the trace: after a pause while somebody draws, or when a key or a button has been pressed.
-TASKS = ("TimerFire", "EventDispatch")
 Rows = list[dict[str, Any]]
 
 
@@ -71,14 +62,14 @@ def asked(page: Path, questions: int, seed: int) -> dict[str, Any]:
         browser.run(WATCH)
         found: dict[str, Any] = {"ready": float(browser.run("document.body.dataset.ready"))}
         learned = []
-        browser.start_trace("devtools.timeline", "blink.user_timing")
+        browser.start_trace(*TRACED)
         for number in range(TAUGHT):
             browser.stroke("#pad", other_hand(signs[number % CLASSES], choose))
             browser.type("#name", f"sign {number % CLASSES}")
             browser.key("Enter", "\r")
             learned.append(float(browser.run("document.body.dataset.learned")))
         found["first"] = answers_of(browser)
-        browser.start_trace("devtools.timeline", "blink.user_timing")
+        browser.start_trace(*TRACED)
         right = 0
         for number in range(questions):
             name = number % CLASSES
@@ -87,21 +78,6 @@ def asked(page: Path, questions: int, seed: int) -> dict[str, Any]:
             browser.click("#clear")
         found |= {"later": answers_of(browser), "learned": learned, "right": right}
         assert browser.errors == []
-    return found
-
-
-def answers_of(browser: Browser) -> dict[str, list[float]]:
-    """Of each answer since the trace began: its own time, the task's, and the processor's, in milliseconds."""
-    events = browser.end_trace()
-    marks = [(event["tid"], event["ts"]) for event in events if event["name"] == "answered"]
-    tasks = [event for event in events if event["name"] in TASKS and "dur" in event]
-    found: dict[str, list[float]] = {"task": [], "processor": []}
-    for thread, moment in marks:
-        around = [t for t in tasks if t["tid"] == thread and t["ts"] <= moment <= t["ts"] + t["dur"]]
-        longest = max(around, key=lambda task: task["dur"])
-        found["task"].append(longest["dur"] / 1000)
-        found["processor"].append(longest["tdur"] / 1000)
-    found["answer"] = browser.run("window.answers.splice(0)")
     return found
 
 
