@@ -92,7 +92,7 @@ def teach_all(browser):
 def answers(browser):
     """Percentages by name, as the page shows them."""
     rows = browser.run("[...document.querySelectorAll('#answers .answer')].map((row) => row.innerText.split('\\n'))")
-    return {row[-2]: int(row[-1].split()[0]) for row in rows}
+    return {row[-2]: int(row[-1].strip("<> %")) for row in rows}
 
 
 def taught(browser):

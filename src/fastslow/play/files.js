@@ -4,8 +4,8 @@
 const TAUGHT_BEGIN = '<script type="application/json" id="taught">';
 const STORED_AS = `fastslow-play ${globalThis.location?.pathname}`;
 
-/** What a picture is taught as: the folder it lies in, of those below the one that was chosen; else its file's name, where
- * numbers at the end count drawings of one class. */
+/** What a picture is taught as: the folder it lies in, of those below the one that was chosen; else its file's name,
+ * where numbers at the end count drawings of one class. */
 function nameOfPicture(path) {
   const parts = path.split("/").filter(Boolean);
   if (parts.length > 2) return parts[parts.length - 2];

@@ -82,7 +82,9 @@ const MOST_TOLD = 3; // files that could not be read
     waiting = 0;
     element("answers").removeAttribute("aria-busy");
     const asked = !pad.isBlank() && slots.length > 0;
-    const answer = asked ? timed("answered", () => mind.answer(drawn(), slots)) : null;
+    const ask = () => mind.answer(drawn(), slots);
+    const isNew = sheet.strokes !== pad.strokes(); // what was seen before is answered from what was made of it
+    const answer = !asked ? null : isNew ? timed("answered", ask) : ask();
     if (!asked && !pad.isBlank()) mind.see(drawn()); // so that the first one is learned at once, too
     element("verdict").textContent = asked
       ? answerInWords(answer)

@@ -30,7 +30,11 @@ function thumbnail(drawing, size, label) {
   return canvas;
 }
 
-const percent = (share) => `${Math.round(100 * share)} %`;
+/** A share in words; what is rounded to none or all of it is not said to be that. */
+function percent(share) {
+  if (share > 0.995) return "> 99 %";
+  return share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
+}
 
 /** The answer in words. */
 function answerInWords({ names, shares, none }) {

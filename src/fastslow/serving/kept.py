@@ -78,8 +78,7 @@ class KeptLearner:
 
         Args:
             change: what is to be done.
-            asked: what tells this request from others; one that was made before is answered as it was then, and nothing
-                is changed.
+            asked: what tells this request from others; the answer to one that was made before is given again.
 
         Raises:
             ValueError: if it cannot be made; the learner is as before.
@@ -130,7 +129,8 @@ class KeptLearner:
             self._journal.sync()
             if self._num_since and knows_something(self.learner):
                 self._compact()
-            self._end_journal()
+            if not self._num_since:
+                _end_journal(self._journal, self._remembered)
         except (InputError, OSError) as error:
             raise InputError(f"{error}; nothing is lost, for changes are in {shown_path(self.folder)}") from error
         finally:
@@ -169,23 +169,13 @@ class KeptLearner:
 
     def _replay(self, snapshot: str | None) -> None:
         header, changes, name = self._journal.header, self._journal.found, shown_path(self._journal.path)
-        if header.get("format") != _FORMAT or header.get("kind") != _KIND:
-            raise InputError(f"{name} is no journal of format {_FORMAT}; it was written by something else")
-        notes = [place for place, change in enumerate(changes) if change == {"snapshot": snapshot}]
-        if not notes and header["snapshot"] != snapshot:
-            raise InputError(
-                f"{name} builds on another snapshot than {shown_path(self.path)}: bring back that one, or move "
-                f"{shown_path(self.folder)} away to go on without the changes in it"
-            )
+        first = _first_to_replay(self._journal, snapshot, self.path)
         self.learner = _begun(header["parameters"]) if snapshot is None else FastSlowClassifier.load(self.path)
         _refuse_other_options(self.learner, self._options)
         if header["model_sha256"] != self.learner._encoder().sha256:
             raise InputError(f"{name} has features of another model than {shown(self.learner.model)}: bring that back")
-        self._remembered = Remembered(header.get("answered", ()))
-        for change in changes:
-            if "once" in change:
-                self._remembered.keep(change["once"])
-        first = notes[-1] + 1 if notes else 0
+        once = (change["once"] for change in changes if "once" in change)
+        self._remembered = Remembered((*header.get("answered", ()), *once))
         self.num_changes = header["changes"] + sum("do" in change for change in changes[:first])
         self._num_since, self._due_at = 0, 1
         for place, change in enumerate(changes[first:], first + 1):
@@ -208,15 +198,6 @@ class KeptLearner:
         }  # fmt: skip
         self._journal = Journal.create(self.folder / "journal", header)
         self.num_changes, self._num_since, self._due_at = num_changes, 0, 1
-
-    def _end_journal(self) -> None:
-        """Where all changes are in the snapshot, the journal goes, unless it has keys of requests to remember."""
-        if not self._num_since and self._remembered.records:
-            self._journal.append(_CLOSED)
-            self._journal.sync()
-        self._journal.close()
-        if not self._num_since and not self._remembered.records:
-            (self.folder / "journal").unlink(missing_ok=True)
 
     def _is_due(self) -> bool:
         many = self._num_since >= _MOST_CHANGES * self._due_at
@@ -253,6 +234,20 @@ class KeptLearner:
             raise
 
 
+def _first_to_replay(journal: Journal, snapshot: str | None, path: Path) -> int:
+    """Place of the first change that is not in the snapshot; refuses a journal that does not belong to it."""
+    name, header = shown_path(journal.path), journal.header
+    if header.get("format") != _FORMAT or header.get("kind") != _KIND:
+        raise InputError(f"{name} is no journal of format {_FORMAT}; it was written by something else")
+    notes = [place for place, change in enumerate(journal.found) if change == {"snapshot": snapshot}]
+    if not notes and header["snapshot"] != snapshot:
+        raise InputError(
+            f"{name} builds on another snapshot than {shown_path(path)}: bring back that one, or move "
+            f"{shown_path(journal.path.parent)} away to go on without the changes in it"
+        )
+    return notes[-1] + 1 if notes else 0
+
+
 def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
     """A learner of nothing; what is wrong with its options is said now, not to the first who teaches."""
     learner = FastSlowClassifier(**options)
@@ -260,6 +255,16 @@ def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
     checked_threshold(learner.novelty_threshold)
     learner._encoder()
     return learner
+
+
+def _end_journal(journal: Journal, remembered: Remembered) -> None:
+    """All changes are in the snapshot: the journal goes, unless there are keys of requests to remember."""
+    if remembered.records:
+        journal.append(_CLOSED)
+        journal.sync()
+    journal.close()
+    if not remembered.records:
+        journal.path.unlink(missing_ok=True)
 
 
 def _refuse_other_options(learner: FastSlowClassifier, options: Mapping[str, Any]) -> None:
