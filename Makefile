@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 .PHONY: quickstart test lint types unit bench torture clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt tests/play/chromium.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	-$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[javascript]"  # tests of JavaScript skip without it

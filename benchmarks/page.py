@@ -28,20 +28,20 @@ import numpy as np
 from timing import table, write_json
 
 from play.browser import Browser
-from play.measure import TRACED, WATCH, answers_of
+from play.measure import TRACED, WATCH, answers_of, loading_of
 
-CLASSES, TAUGHT = 20, 28
+CLASSES, TAUGHT = 20, 20
 Rows = list[dict[str, Any]]
 
 
 def sign(choose: random.Random) -> list[tuple[float, float]]:
     """A line with corners and bows, points close together as a mouse gives them."""
-    corners = [(choose.uniform(0.1, 0.9), choose.uniform(0.1, 0.9)) for _ in range(choose.randint(3, 5))]
+    corners = [(choose.uniform(0.1, 0.9), choose.uniform(0.1, 0.9)) for _ in range(choose.randint(3, 4))]
     points = []
     for (x, y), (to_x, to_y) in itertools.pairwise(corners):
         bow = choose.uniform(-0.1, 0.1)
-        for step in range(4):
-            share = step / 4
+        for step in range(3):
+            share = step / 3
             rise = bow * math.sin(math.pi * share)
             points.append((x + (to_x - x) * share + rise, y + (to_y - y) * share - rise))
     return points
@@ -58,9 +58,11 @@ def asked(page: Path, questions: int, seed: int) -> dict[str, Any]:
     choose = random.Random(seed)
     signs = [sign(choose) for _ in range(CLASSES)]
     with tempfile.TemporaryDirectory() as folder, Browser(Path(folder)) as browser:
+        browser.start_trace(*TRACED)
         browser.open(page.resolve().as_uri())
+        found: dict[str, Any] = {"loading": loading_of(browser.end_trace())}
+        found["ready"] = float(browser.run("document.body.dataset.ready"))
         browser.run(WATCH)
-        found: dict[str, Any] = {"ready": float(browser.run("document.body.dataset.ready"))}
         learned = []
         browser.start_trace(*TRACED)
         for number in range(TAUGHT):
@@ -107,8 +109,9 @@ def main() -> None:
                 rows.append({"page": page.name, "when": when, "ms of": kind, "answers": len(values)} | summary(values))
         values = [value for one in found for value in one["learned"]]
         rows.append({"page": page.name, "when": "-", "ms of": "learning", "answers": len(values)} | summary(values))
-        ready = [one["ready"] for one in found]
-        rows.append({"page": page.name, "when": "-", "ms of": "getting ready", "answers": len(ready)} | summary(ready))
+        for name, key in (("getting ready", "ready"), ("getting ready, processor", "loading")):
+            values = [one[key] for one in found]
+            rows.append({"page": page.name, "when": "-", "ms of": name, "answers": len(values)} | summary(values))
     print(table(rows))
     right = {str(page.name): sum(one["right"] for one in found) for page, found in rounds.items()}
     print("right:", right, "of", given.rounds * given.questions)

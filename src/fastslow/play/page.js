@@ -2,6 +2,7 @@
 "use strict";
 
 const MOST_TOLD = 3; // files that could not be read
+const PASSES = 20; // made before anybody draws
 
 (function startPage() {
   const asItCame = `<!doctype html>\n${document.documentElement.outerHTML}\n`;
@@ -262,21 +263,20 @@ const MOST_TOLD = 3; // files that could not be read
     ),
   );
 
+  /** The first passes are slow, before the browser has made the code quick: some are made now, some in pauses. */
+  function warmUp(pass, classes) {
+    if (pass === PASSES) return;
+    const [from, to] = [pass, PASSES - pass].map((y) => [y / PASSES, 1 - y / PASSES]);
+    const drawing = drawingOfStrokes([[from, to]], size);
+    const more = [...classes, { name: String(pass), drawings: [drawing] }].slice(-engine.numClasses);
+    if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: more }));
+    if (pass < 3) warmUp(pass + 1, more);
+    else setTimeout(() => warmUp(pass + 1, more), 20);
+  }
+
+  warmUp(0, []);
   figures.ready = performance.now();
   document.body.dataset.ready = figures.ready.toFixed(0);
   showProject();
   if (again) say("What was taught in this tab is here again.");
-  warmUp(20, []);
-
-  /** The first passes are slow, before the browser has made the code quick: some are made while nobody draws. */
-  function warmUp(passes, classes) {
-    if (passes === 0) return;
-    setTimeout(() => {
-      const [from, to] = [passes, 20 - passes].map((y) => [y / 20, 1 - y / 20]);
-      const drawing = drawingOfStrokes([[from, to]], size);
-      const more = [...classes, { name: String(passes), drawings: [drawing] }].slice(-engine.numClasses);
-      if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: more }));
-      warmUp(passes - 1, more);
-    }, 20);
-  }
 })();
