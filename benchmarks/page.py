@@ -116,8 +116,9 @@ def main() -> None:
     right = {str(page.name): sum(one["right"] for one in found) for page, found in rounds.items()}
     print("right:", right, "of", given.rounds * given.questions)
     if given.json:
+        command = shlex.join(["PYTHONPATH=tests", "python", "benchmarks/page.py", *sys.argv[1:]])
         write_json(
-            given.json, shlex.join(["PYTHONPATH=tests", "python", *sys.argv]), rows, what=__doc__,
+            given.json, command, rows, what=__doc__,
             questions=given.rounds * given.questions, right=right,
             bytes={page.name: page.stat().st_size for page in given.pages},
         )  # fmt: skip

@@ -17,16 +17,17 @@ class UnclearDrawing extends Error {}
 function greyOf({ data, width, height }) {
   const size = width * height;
   const grey = new Float32Array(size);
-  const alpha = new Float32Array(size);
   const [red, green, blue] = LUMINANCE;
+  let isOpaque = true;
   for (let i = 0; i < size; i++) {
-    alpha[i] = data[4 * i + 3] / 255;
+    isOpaque &&= data[4 * i + 3] === 255;
     grey[i] = Math.fround(data[4 * i] / 255) * red;
     grey[i] += Math.fround(data[4 * i + 1] / 255) * green;
     grey[i] += Math.fround(data[4 * i + 2] / 255) * blue;
   }
   const image = { pixels: grey, width, height };
-  if (alpha.every((value) => value === 1)) return image;
+  if (isOpaque) return image;
+  const alpha = Float32Array.from({ length: size }, (_, i) => data[4 * i + 3] / 255);
   const paper = clearPaper(image, alpha);
   return { pixels: grey.map((value, i) => value * alpha[i] + paper * (1 - alpha[i])), width, height };
 }
@@ -114,12 +115,17 @@ function isDark(image, ink) {
   const paper = paperOf(image);
   const least = ink === "bright" ? 0 : -Infinity;
   const most = ink === "dark" ? 0 : Infinity;
-  const brighterBy = mapped(image, (value) => Math.min(Math.max(value - paper, least), most)).pixels;
-  const darkerBy = mapped({ pixels: brighterBy }, (value) => -value).pixels;
-  const contrast = Math.max(mostOf(brighterBy), mostOf(darkerBy));
+  const { pixels } = image;
+  const deviation = (value) => Math.fround(Math.min(Math.max(value - paper, least), most));
+  const contrast = Math.max(deviation(mostOf(pixels)), -deviation(leastOf(pixels)));
   if (contrast < LEAST_CONTRAST) throw new UnclearDrawing("There is nothing drawn on it.");
-  const shares = [brighterBy, darkerBy].map((pixels) => countAbove(pixels, contrast / 2) / pixels.length);
-  const [brighter, darker] = shares;
+  let [brighter, darker] = [0, 0];
+  for (let i = 0; i < pixels.length; i++) {
+    const by = deviation(pixels[i]);
+    if (by > contrast / 2) brighter++;
+    else if (-by > contrast / 2) darker++;
+  }
+  const shares = [brighter / pixels.length, darker / pixels.length];
   if (Math.min(...shares) > OTHER_SIDE * Math.max(...shares) || Math.max(...shares) > 0.5) {
     throw new UnclearDrawing("Ink cannot be told from paper; a drawing on plain paper, with a margin, is needed.");
   }
