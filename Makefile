@@ -6,10 +6,11 @@ STAMP := .venv/.installed
 
 .PHONY: quickstart test lint types unit bench torture docs wheel clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt tests/play/chromium.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	-$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[javascript]"  # tests of JavaScript skip without it
+	-PYTHONPATH=tests $(BIN)/python -m play.chromium  # so do those in a browser; FASTSLOW_BROWSER=0 leaves it out
 	touch $(STAMP)
 
 quickstart: $(STAMP)

@@ -5,32 +5,34 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
+import select
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "headless_shell")
+from play.chromium import chromium
+
+#: Seconds that a browser may take to start, and to answer.
+PATIENCE = 30, 60
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--mute-audio", "--remote-debugging-pipe",
     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
 )  # fmt: skip
 
 
-def chromium() -> str | None:
-    """The program that FASTSLOW_CHROMIUM names, or one on the path."""
-    return os.environ.get("FASTSLOW_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-
-
 needs_chromium = pytest.mark.skipif(chromium() is None, reason="no Chromium here; FASTSLOW_CHROMIUM may name one")
+
+
+class NoBrowserError(AssertionError):
+    """A browser that does not start, or has ended, or does not answer; the message has its last words."""
 
 
 class Browser:
     """One page in a browser of its own; `requests` are the addresses that it asked for."""
 
-    def __init__(self, folder: Path, *, width: int = 1200, height: int = 1000) -> None:
+    def __init__(self, folder: Path, *, width: int = 1200, height: int = 1000, program: str | None = None) -> None:
         self.folder, self.requests, self.errors = Path(folder), [], []
         (read, self._write), (self._read, write) = _pipe(), _pipe()
 
@@ -38,18 +40,26 @@ class Browser:
             os.dup2(read, 3)
             os.dup2(write, 4)
 
-        arguments = [chromium(), *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
-        self._process = subprocess.Popen(
-            arguments, preexec_fn=place, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        arguments = [program or chromium(), *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
+        with (self.folder / "browser.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                arguments, preexec_fn=place, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=log
+            )
         os.close(read)
         os.close(write)
         self._rest, self._number, self._session = b"", 0, None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime", "DOM"):
-            self.call(f"{domain}.enable")
-        self.resize(width, height)
+        self._traced, self._trace_ended = [], False
+        self._patience = PATIENCE[0]
+        try:
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Network", "Runtime", "DOM"):
+                self.call(f"{domain}.enable")
+            self.resize(width, height)
+        except BaseException:
+            self.__exit__()
+            raise
+        self._patience = PATIENCE[1]
 
     def __enter__(self) -> Browser:
         return self
@@ -64,7 +74,10 @@ class Browser:
         self._number += 1
         session = {} if self._session is None else {"sessionId": self._session}
         message = {"id": self._number, "method": method, "params": params, **session}
-        os.write(self._write, json.dumps(message).encode() + b"\0")
+        try:
+            os.write(self._write, json.dumps(message).encode() + b"\0")
+        except BrokenPipeError:
+            raise self._gone("ended") from None
         while True:
             answer = self._next()
             if answer.get("id") == self._number:
@@ -74,17 +87,37 @@ class Browser:
 
     def _next(self) -> dict:
         while b"\0" not in self._rest:
-            part = os.read(self._read, 2**20)
-            assert part, "the browser ended"
+            if not select.select([self._read], [], [], self._patience)[0]:
+                raise self._gone(f"has not answered for {self._patience} seconds")
+            if not (part := os.read(self._read, 2**20)):
+                raise self._gone("ended")
             self._rest += part
         message, self._rest = self._rest.split(b"\0", 1)
         return json.loads(message)
+
+    def _gone(self, how: str) -> NoBrowserError:
+        log = (self.folder / "browser.log").read_text(encoding="utf-8", errors="replace").strip()
+        return NoBrowserError(f"the browser {how}: {log[-500:]}")
 
     def _note(self, event: dict) -> None:
         if event.get("method") == "Network.requestWillBeSent":
             self.requests.append(event["params"]["request"]["url"])
         if event.get("method") == "Runtime.exceptionThrown":
             self.errors.append(event["params"]["exceptionDetails"])
+        if event.get("method") == "Tracing.dataCollected":
+            self._traced += event["params"]["value"]
+        self._trace_ended |= event.get("method") == "Tracing.tracingComplete"
+
+    def start_trace(self, *categories: str) -> None:
+        self._traced, self._trace_ended = [], False
+        self.call("Tracing.start", transferMode="ReportEvents", categories=",".join(categories))
+
+    def end_trace(self) -> list[dict]:
+        """What happened since, in the form of Chromium's trace viewer; times in microseconds."""
+        self.call("Tracing.end")
+        while not self._trace_ended:
+            self._note(self._next())
+        return self._traced
 
     def resize(self, width: int, height: int, *, scale: float = 1, touch: bool = False) -> None:
         self.call(
@@ -100,7 +133,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 10) -> None:
+    def wait(self, condition: str, seconds: float = 30) -> None:
         end = time.monotonic() + seconds
         while not self.run(condition):
             assert time.monotonic() < end, condition

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from fastslow.cli import main
 from fastslow.play.page import play_page
 from fastslow.play.serve import page_server
-from play.browser import Browser, needs_chromium
+from play.browser import Browser, NoBrowserError, needs_chromium
+from play.chromium import chromium
+from play.measure import TRACED, WATCH, answers_of, loading_of
 
 pytestmark = needs_chromium
 
@@ -42,6 +46,17 @@ def address():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_browser_that_starts(tmp_path_factory):
+    """One that was found on the path by chance and does not start is none; one that was asked for has to."""
+    try:
+        Browser(tmp_path_factory.mktemp("browser")).__exit__()
+    except NoBrowserError as error:
+        if "FASTSLOW_CHROMIUM" in os.environ:
+            raise
+        pytest.skip(f"{chromium()} does not start: {error}")
 
 
 @pytest.fixture
@@ -77,7 +92,7 @@ def teach_all(browser):
 def answers(browser):
     """Percentages by name, as the page shows them."""
     rows = browser.run("[...document.querySelectorAll('#answers .answer')].map((row) => row.innerText.split('\\n'))")
-    return {row[-2]: int(row[-1].split()[0]) for row in rows}
+    return {row[-2]: int(row[-1].strip("<> %")) for row in rows}
 
 
 def taught(browser):
@@ -133,20 +148,24 @@ def test_forgetting_renaming_and_undo(browser):
     assert taught(browser) == ["ring", "plus", "hook"]
 
 
-def test_a_saved_project_is_loaded_again(browser, address, tmp_path):
+def save(browser, button, path):
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(path.parent))
+    browser.click(button)
+    browser.wait("document.querySelector('#status').innerText.startsWith('Saved')")
+    wait_for(path)
+
+
+def test_a_saved_project_is_loaded_again(browser, tmp_path):
     teach_all(browser)
     draw(browser, SIGNS["hook"])
     before = answers(browser)
-    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-    browser.click("#save")
     saved = tmp_path / "taught.json"
-    browser.wait("document.querySelector('#status').innerText.startsWith('Saved')")
-    wait_for(saved)
-    browser.open(address)
+    save(browser, "#save", saved)
+    browser.click("#anew")
     assert taught(browser) == []
+    assert browser.text("#verdict") == "Teach it something first."
     browser.give_files("#project", saved)
     browser.wait("document.querySelectorAll('.rename').length === 3")
-    draw(browser, SIGNS["hook"])
     assert answers(browser) == before
     other = tmp_path / "other.json"
     other.write_text("[]")
@@ -155,9 +174,71 @@ def test_a_saved_project_is_loaded_again(browser, address, tmp_path):
     assert len(taught(browser)) == 3
 
 
+def test_a_tab_that_is_loaded_anew_has_what_was_taught_in_it(browser, address):
+    teach_all(browser)
+    browser.open(address)
+    assert browser.text("#status") == "What was taught in this tab is here again."
+    assert taught(browser) == list(SIGNS)
+    draw(browser, [by_another_hand(points) for points in SIGNS["hook"]])
+    assert browser.text("#verdict") == "It is “hook”"
+    browser.click("#anew")
+    assert taught(browser) == []
+    browser.click("#undo")
+    assert taught(browser) == list(SIGNS)
+    browser.click("#anew")
+    browser.open(address)
+    assert taught(browser) == []
+    assert browser.text("#status") == ""
+
+
+def test_a_page_saved_with_what_was_taught_has_it_when_it_is_opened(browser, tmp_path):
+    name = "</script><b>"
+    teach(browser, "ring", SIGNS["ring"])
+    teach(browser, name, SIGNS["hook"])
+    saved = tmp_path / "taught.html"
+    save(browser, "#export", saved)
+    assert saved.read_text(encoding="utf-8").startswith("<!doctype html>")
+    (tmp_path / "other").mkdir()
+    with Browser(tmp_path / "other") as page:
+        page.open(saved.as_uri())
+        assert taught(page) == ["ring", name]
+        assert page.text("#status") == ""
+        draw(page, SIGNS["hook"])
+        assert page.text("#verdict") == f"It is “{name}”"
+        assert page.errors == []
+
+
+def test_a_folder_of_pictures_is_dropped(browser, tmp_path):
+    """Sub-folders are classes; beside them pictures go by their names; what is no picture is passed over."""
+    folder = tmp_path / "signs"
+    for name, box in (("bar/1", (90, 40, 110, 160)), ("bar/2", (95, 30, 112, 170)), ("beam-1", (20, 90, 220, 110))):
+        picture = Image.new("L", (300, 200), 250)
+        ImageDraw.Draw(picture).rectangle(box, fill=20)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{name}.png")
+    (folder / "notes.txt").write_text("no picture")
+    drop(browser, folder)
+    browser.wait("document.querySelector('#status').innerText === 'Learned from 3 pictures.'")
+    assert taught(browser) == ["bar", "beam"]
+    (tmp_path / "empty").mkdir()
+    drop(browser, tmp_path / "empty")
+    browser.wait("document.querySelector('#status').innerText === 'There are no pictures in it.'")
+    save(browser, "#save", tmp_path / "taught.json")
+    browser.click("#anew")
+    drop(browser, tmp_path / "taught.json")
+    browser.wait("document.querySelector('#status').innerText === 'Loaded “taught.json”.'")
+    assert taught(browser) == ["bar", "beam"]
+
+
+def drop(browser, path):
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.call("Input.dispatchDragEvent", type=kind, x=600, y=300, data=data)
+
+
 def wait_for(path):
     end = time.monotonic() + 10
-    while not path.exists() or not path.read_text(encoding="utf-8").endswith("}"):
+    while not path.exists() or not path.read_text(encoding="utf-8").rstrip().endswith(("}", "</html>")):
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -231,8 +312,16 @@ def test_a_name_is_text_whatever_it_holds(browser):
 
 def test_a_challenge_is_played_to_its_end(browser):
     browser.run("document.querySelectorAll('.challenge')[0].click()")
+    known = {"you": 0, "memory": 0}
     for _ in range(8):
         browser.click("#challenge-body .choice")
+        told = (
+            browser.text("#challenge-body .score"),
+            browser.run("[...document.querySelectorAll('.choice.right .mark')].map((mark) => mark.innerText)"),
+        )
+        known["you"] += "you" in told[1]
+        known["memory"] += "memory" in told[1]
+        assert told[0].endswith(f"you {known['you']}, memory {known['memory']}")
         browser.click("#challenge-body .main")
     assert "of 8" in browser.text("#challenge-body .verdict")
     browser.click("#leave")
@@ -244,18 +333,22 @@ def test_a_challenge_is_played_to_its_end(browser):
     assert "It " in browser.text("#challenge-body .outcome")
 
 
-def test_it_is_ready_learns_and_answers_at_once(browser):
-    """The quickest of a few, as the machine may have other things to do."""
-    browser.wait("performance.now() > 2000")
-    learned, answered = [], []
-    for name, strokes in [*SIGNS.items(), *SIGNS.items()]:
-        teach(browser, name, strokes)
-        learned.append(float(browser.run("document.body.dataset.learned")))
-        draw(browser, strokes)
-        answered.append(float(browser.run("document.body.dataset.answered")))
-    assert min(learned) <= 40
-    assert min(answered) <= 15
-    assert float(browser.run("document.body.dataset.ready")) <= 600
+def test_it_is_ready_learns_and_answers_at_once(tmp_path, address):
+    """By what it has of the processor, as the machine may have other things to do."""
+    with Browser(tmp_path) as browser:
+        browser.start_trace(*TRACED)
+        browser.open(address)
+        assert loading_of(browser.end_trace()) <= 600
+        browser.wait("performance.now() > 2000")
+        browser.run(WATCH)
+        browser.start_trace(*TRACED)
+        for name, strokes in [*SIGNS.items(), *SIGNS.items()]:
+            teach(browser, name, strokes)
+            draw(browser, strokes)
+        took = answers_of(browser)["processor"]
+    assert len(took) > 10
+    assert np.percentile(took, 90) <= 15
+    assert np.median(took) <= 12
 
 
 def test_the_written_file_opens_by_itself(tmp_path, capsys):

@@ -72,8 +72,14 @@ def test_the_server_has_the_page_and_nothing_else():
 
 
 def test_a_port_that_is_taken_is_refused():
-    with page_server("") as server, pytest.raises(InputError, match=f"port {server.server_port}"):
+    with page_server("") as server, pytest.raises(InputError, match=f"port {server.server_port} is taken by another"):
         page_server("", server.server_port)
+
+
+@pytest.mark.parametrize("port", ["70000", "-1"])
+def test_what_is_no_port_is_refused_before_the_page_is_made(monkeypatch, capsys, port):
+    monkeypatch.setattr(pages, "play_page", lambda source: 1 / 0)
+    assert f"got port={port}; 0 to 65535 was expected" in fails(capsys, "play", "--port", port)
 
 
 def test_it_serves_until_it_is_stopped(monkeypatch, capsys):
@@ -94,8 +100,12 @@ def test_it_serves_until_it_is_stopped(monkeypatch, capsys):
 
     monkeypatch.setattr(pages, "play_page", lambda source: "page")
     monkeypatch.setattr("fastslow.play.serve.page_server", lambda page, port: Stopped())
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or len(opened) > 1)
+    main(["play"])
     main(["play"])
     main(["play", "--no-browser"])
-    assert opened == ["http://127.0.0.1:7/"]
-    assert capsys.readouterr().out.count("http://127.0.0.1:7/ (Ctrl+C ends it)") == 2
+    assert opened == ["http://127.0.0.1:7/"] * 2
+    said = capsys.readouterr().out
+    assert said.count("the page is at http://127.0.0.1:7/, for this machine alone; Ctrl+C ends this") == 3
+    assert said.count("no browser was found to open it") == 1
+    assert said.count("ended; a page that is open goes on working") == 3

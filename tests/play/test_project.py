@@ -9,7 +9,7 @@ import pytest
 from fastslow.play.page import ENGINE, PAGE
 from play.javascript import needs_node, run_script
 
-FILES = (*ENGINE, "project.js", "challenges.js")
+FILES = (*ENGINE, "project.js", "files.js", "challenges.js")
 LIMITS = "const limits = { numClasses: 3, numSlots: 4, imageSize: 2 };"
 #: Two classes, one of them with two drawings.
 TAUGHT = f"""{LIMITS}
@@ -17,6 +17,7 @@ const drawn = (n) => Uint8Array.from([n, 0, 255, 1]);
 let taught = EMPTY_PROJECT;
 [["ka", 1], ["mo", 2], [" ka ", 3]].forEach(([name, n]) => (taught = withDrawing(taught, name, drawn(n), limits)));
 """
+TAUGHT_BEGIN = '<script type="application/json" id="taught">'
 pytestmark = needs_node
 
 
@@ -102,3 +103,39 @@ def test_games_ask_known_characters_by_other_drawings_and_strangers_by_none(tmp_
 def test_pictures_that_are_no_drawings_are_refused(tmp_path, pixels, message):
     image = f"{{ pixels: Float32Array.from({{ length: 400 }}, {pixels}), width: 20, height: 20 }}"
     assert message in run_script(tmp_path, FILES, f"return refused(() => prepare({image}, 28));", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("ka-1.png", "ka"), ("ka (2).png", "ka"), ("ka.old.png", "ka.old"), ("7.png", "7"), ("signs/mo_3.png", "mo"),
+        ("signs/ka/1.png", "ka"), ("signs/deep/mo/scan-9.png", "mo"), (".hidden/x", "x"),
+    ],
+)  # fmt: skip
+def test_a_picture_is_taught_under_its_folders_name_or_its_own(tmp_path, path, name):
+    assert run_script(tmp_path, FILES, "return nameOfPicture(given);", path) == name
+
+
+def test_pictures_of_a_folder_are_taken_in_order_and_nothing_else(tmp_path):
+    code = """
+    const file = ([path, type]) => ({ path, file: { type } });
+    return picturesIn(given.map(file)).map(({ path }) => path);"""
+    given = [
+        ["a/2.png", "image/png"],
+        ["a/1.jpg", "image/jpeg"],
+        ["a/notes.txt", "text/plain"],
+        ["a/.x.png", "image/png"],
+    ]
+    assert run_script(tmp_path, FILES, code, given) == ["a/1.jpg", "a/2.png"]
+
+
+def test_a_page_gets_a_project_that_no_name_gets_out_of(tmp_path):
+    page = f"<b>before{TAUGHT_BEGIN}null</script><i>after</script>"
+    code = """
+    const project = { classes: [{ name: "</script><b>", drawings: [Uint8Array.from([1, 2, 3, 4])] }] };
+    return pageWith(given, project);"""
+    made = run_script(tmp_path, FILES, code, page)
+    before, _, rest = made.partition(TAUGHT_BEGIN)
+    inside, _, after = rest.partition("</script>")
+    assert (before, after) == ("<b>before", "<i>after</script>")
+    assert json.loads(inside)["classes"][0]["name"] == "</script><b>"

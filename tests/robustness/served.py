@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -115,6 +116,7 @@ class Said:
     """What clients were told, and what they were not."""
 
     requests: int = 0
+    repeated: int = 0
     seconds: list[float] = dataclasses.field(default_factory=list)
     changes: dict[int, tuple[str, Any, list[int]]] = dataclasses.field(default_factory=dict)
     unanswered: list[tuple[str, Any]] = dataclasses.field(default_factory=list)
@@ -129,7 +131,10 @@ class Said:
 
 
 class Crowd:
-    """Clients that learn, ask, forget and undo at once, until so many requests have been sent."""
+    """Clients that learn, ask, forget and undo at once, until so many requests have been sent.
+
+    Every second client gives a key to each change and, where no answer comes, asks once more with it.
+    """
 
     def __init__(self, served: Served, requests: int, seed: int) -> None:
         self.served, self.left, self.seed = served, requests, seed
@@ -199,13 +204,28 @@ class Crowd:
                 return {}
         return None
 
-    def _one(self, connection: Connection, do: str, body: Any, number: int, mine: list[int]) -> None:
-        began = time.perf_counter()
+    def _ask(self, connection: Connection, do: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
+        """What is answered; with a key, when it is asked for the second time."""
+        headers = headers and {**headers, "Content-Type": "application/json"}
         try:
-            status, content = connection.ask("GET" if body is None else "POST", f"/{do}", body)
+            return connection.ask("GET" if body is None else "POST", f"/{do}", body, headers)
+        except (OSError, http.client.HTTPException):
+            if not headers:
+                raise
+            self.up.wait()
+            with self.said.lock:
+                self.said.repeated += 1
+            return connection.ask("POST", f"/{do}", body, headers)
+
+    def _one(self, connection: Connection, do: str, body: Any, number: int, mine: list[int]) -> None:
+        began, changes, headers = time.perf_counter(), do in ("learn", "forget", "undo"), {}
+        if changes and number % 2:
+            headers = {"Idempotency-Key": uuid.uuid4().hex}
+        try:
+            status, content = self._ask(connection, do, body, headers)
         except (OSError, http.client.HTTPException):
             with self.said.lock:
-                if do in ("learn", "forget", "undo"):
+                if changes:
                     self.said.unanswered.append((do, body))
             return
         self.said.seconds.append(time.perf_counter() - began)

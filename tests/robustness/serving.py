@@ -52,6 +52,7 @@ def mixed(folder: Path, requests: int, kills: int, *, seed: int = 0) -> dict[str
     waits = np.array(said.seconds) * 1000
     return {
         "requests": said.requests, "clients": CLIENTS, "kills": kills, "acknowledged_changes": len(said.changes),
+        "repeated_with_a_key": said.repeated,
         "unanswered_changes": len(said.unanswered), "of_these_made": num_changes - len(said.changes),
         "seconds_with_restarts": seconds, "first_start_seconds": first_start,
         "milliseconds": {str(q): float(np.percentile(waits, q)) for q in (50, 90, 99)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import json
 import threading
 
@@ -82,3 +83,30 @@ def test_what_could_be_lost_or_mixed_up_is_found():
     assert len(list(served.faults(said, learner, 2))) == 2
     said.note("undo", {}, {"change": 3})
     assert list(served.faults(said, learner, 3)) == []
+
+
+def test_a_change_that_was_asked_for_twice_around_a_kill_is_made_once(tmp_path):
+    """The answer is lost: the server is killed before it is read, and the client asks again with its key."""
+    server = served.Served(tmp_path, "--model", "none")
+    server.start()
+    try:
+        for number in range(3):
+            body = {"vectors": [[float(number), 1.0]], "labels": [f"c{number}"]}
+            headers = {"Content-Type": "application/json", "Idempotency-Key": f"key {number}"}
+            lost = http.client.HTTPConnection(*server.address, timeout=60)
+            lost.request("POST", "/learn", json.dumps(body).encode(), headers)
+            if number:
+                lost.getresponse()  # and nothing of it is read
+            server.kill()
+            lost.close()
+            server.start()
+            status, content = served.Connection(server).ask("POST", "/learn", body, headers)
+            assert (status, json.loads(content)) == (200, {"change": number + 1, "examples": [number]})
+        assert server.stop() == 0
+        server.start()
+        status, content = served.Connection(server).ask("POST", "/learn", body, headers)
+        assert (status, json.loads(content)) == (200, {"change": 3, "examples": [2]})
+        assert server.stop() == 0
+    finally:
+        server.close()
+    assert list(FastSlowClassifier.load(server.state).memory_.labels) == ["c0", "c1", "c2"]

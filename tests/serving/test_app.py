@@ -259,3 +259,38 @@ def test_changes_of_many_at_once_are_all_made_and_numbered(taught):
     assert sorted(one["change"] for one in said) == list(range(2, 42))
     rows = {row.example: row.label for row in taught.kept.learner.examples_}
     assert all(rows[one["examples"][0]] == f"c{number}" for number, one in enumerate(said))
+
+
+def test_a_request_that_is_sent_again_with_its_key_is_done_once(taught):
+    key = {"Idempotency-Key": "0d1c2f"}
+    for path, body in (("/learn", {"vectors": [[5.0, 5.0]], "labels": ["new"]}), ("/forget", {"example": 6})):
+        headers = {"Idempotency-Key": f"for {path}"}
+        first, second = (taught.post(path, json=body, headers=headers) for _ in range(2))
+        assert (first.status_code, first.json()) == (200, second.json())
+    assert taught.get("/status").json()["changes"] == 3
+    body = {"vectors": [[5.0, 5.0]], "labels": ["new"]}
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda _: taught.post("/learn", json=body, headers=key).json(), range(8)))
+    assert said == [{"change": 4, "examples": said[0]["examples"]}] * 8
+    other = taught.post("/learn", json={"vectors": [[6.0, 5.0]], "labels": ["new"]}, headers=key)
+    assert (other.status_code, "was sent with another request" in other.json()["error"]) == (422, True)
+    other = taught.post("/undo", json={}, headers=key)
+    assert other.status_code == 422
+    assert taught.get("/status").json()["changes"] == 4
+
+
+@pytest.mark.parametrize("keys", [[b""], [b"  "], [b"x" * 129], ["é".encode("latin-1")], [b"a\tb"], [b"a", b"b"]])
+def test_a_key_that_is_none_is_refused(taught, keys):
+    headers = [(b"Content-Type", b"application/json"), *((b"Idempotency-Key", key) for key in keys)]
+    answer = taught.post("/undo", content=b"{}", headers=headers)
+    assert (answer.status_code, "Idempotency-Key" in answer.json()["error"]) == (422, True)
+    assert taught.get("/status").json()["changes"] == 1
+
+
+def test_the_page_tells_of_keys_and_of_how_long_is_waited(taught):
+    schema = taught.get("/openapi.json").json()
+    told = {path for path, on in schema["paths"].items() if "parameters" in on.get("post", {})}
+    assert told == {"/learn", "/forget", "/undo"}
+    parameter = schema["paths"]["/learn"]["post"]["parameters"][0]
+    assert (parameter["name"], parameter["in"], parameter["required"]) == ("Idempotency-Key", "header", False)
+    assert "for 20 seconds is closed; a body has 60 seconds" in schema["info"]["description"]

@@ -17,6 +17,7 @@ from fastslow.serving import kept as kept_module
 from fastslow.serving.changes import apply_change, prepared
 from fastslow.serving.journal import Journal
 from fastslow.serving.kept import KeptLearner
+from fastslow.serving.repeats import MOST_KEYS, Once
 
 OPTIONS = {"model": None}
 
@@ -268,6 +269,12 @@ def test_a_journal_beside_another_snapshot_is_refused(tmp_path):
         ({"parameters": []}, "is no journal of format 1"),
         ({"parameters": {"model": None}}, "is no journal of format 1"),
         ({"more": 1}, "is no journal of format 1"),
+        ({"answered": {}}, "is no journal of format 1"),
+        ({"answered": ["a"]}, "cannot be read"),
+        ({"answered": [{"key": "a", "request": "b"}]}, "cannot be read"),
+        ({"answered": [{"key": "a", "request": "b", "change": True}]}, "cannot be read"),
+        ({"answered": [{"key": "a", "request": "b", "change": 1, "examples": [0, 10**12]}]}, "cannot be read"),
+        ({"answered": [{"key": "a", "request": "b", "change": 1, "more": 2}]}, "cannot be read"),
     ],
 )
 def test_a_journal_whose_first_record_says_something_else_is_refused(tmp_path, change, words):
@@ -292,6 +299,14 @@ def test_a_change_that_cannot_be_made_again_is_refused_by_its_place(tmp_path, ch
     good = {"do": "learn", "features": features, "labels": ["a", "b"]}
     path = written(tmp_path, dict, [good, {**good, **change}])
     with pytest.raises(InputError, match="journal, record 2, cannot be replayed"):
+        KeptLearner(path, OPTIONS)
+
+
+@pytest.mark.parametrize("once", [None, {"key": 5, "request": "b", "change": 1}, []])
+def test_a_change_with_a_key_that_is_none_is_refused(tmp_path, once):
+    features = base64.b64encode(np.ones((1, 3), "<f4").tobytes()).decode()
+    path = written(tmp_path, dict, [{"do": "learn", "features": features, "labels": ["a"]}, {"once": once}])
+    with pytest.raises(InputError, match="journal cannot be read"):
         KeptLearner(path, OPTIONS)
 
 
@@ -332,3 +347,94 @@ def test_no_room_for_a_new_journal_goes_on_with_the_old_one(tmp_path, often, mon
     assert again.num_changes == 8
     assert known(again.learner) == after([teaching(number) for number in range(8)])
     again.close()
+
+
+def test_a_change_with_a_key_is_made_once_wherever_it_was_stopped(tmp_path, often):
+    """Asked for at once again, after a stop, behind snapshots, and after a close."""
+    path, said = tmp_path / "a.safetensors", []
+    for number in range(11):
+        kept = KeptLearner(path, OPTIONS)
+        for _ in range(2):
+            said.append(kept.change(teaching(number), Once(f"key {number}", "x")))
+        assert said[-1] == said[-2] == {"change": number + 1, "examples": [2 * number, 2 * number + 1]}
+        kept.sync()
+        leave(kept)
+    kept = KeptLearner(path, OPTIONS)
+    assert [kept.change(teaching(number), Once(f"key {number}", "x")) for number in range(11)] == said[::2]
+    kept.close()
+    kept = KeptLearner(path, {})
+    assert [kept.change(teaching(number), Once(f"key {number}", "x")) for number in range(11)] == said[::2]
+    assert known(kept.learner) == after([teaching(number) for number in range(11)])
+    assert kept.change(teaching(11))["change"] == 12
+    kept.close()
+
+
+def test_forgetting_and_undo_with_a_key_are_made_once(tmp_path):
+    path = tmp_path / "a.safetensors"
+    kept = KeptLearner(path, OPTIONS)
+    kept.change(teaching(0))
+    kept.change(teaching(1))
+    for change in ({"do": "forget", "example": 0}, {"do": "undo"}):
+        assert kept.change(change, Once(change["do"], "x")) == kept.change(change, Once(change["do"], "x"))
+    kept.sync()
+    assert known(kept.learner) == after([teaching(0), teaching(1)])
+    leave(kept)
+    kept = KeptLearner(path, OPTIONS)
+    assert kept.change({"do": "undo"}, Once("undo", "x")) == {"change": 4}
+    assert kept.num_changes == 4
+    kept.close()
+
+
+def test_what_was_not_synced_is_not_remembered_either(tmp_path, monkeypatch):
+    kept = KeptLearner(tmp_path / "a.safetensors", OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        kept.change(teaching(0), Once("a", "x"))
+        with pytest.raises(OSError, match="Input/output"):
+            kept.sync()
+    kept.recover()
+    assert known(kept.learner) == []
+    assert kept.change(teaching(0), Once("a", "x"))["change"] == 1
+    assert len(known(kept.learner)) == 2
+    kept.close()
+
+
+def test_a_change_that_cannot_be_made_leaves_its_key(tmp_path):
+    kept = KeptLearner(tmp_path / "a.safetensors", OPTIONS)
+    kept.change(teaching(0))
+    for _ in range(2):
+        with pytest.raises(InputError, match="not kept"):
+            kept.change({"do": "forget", "example": 3}, Once("a", "x"))
+    kept.change(teaching(1))
+    assert kept.change({"do": "forget", "example": 3}, Once("a", "x")) == {"change": 3}
+    with pytest.raises(InputError, match="'a' was sent with another request; make up a new one"):
+        kept.change({"do": "forget", "example": 2}, Once("a", "y"))
+    kept.close()
+
+
+def test_keys_that_are_remembered_are_bounded(tmp_path, often):
+    path, most = tmp_path / "a.safetensors", MOST_KEYS
+    kept = KeptLearner(path, OPTIONS)
+    kept.change(teaching(0), Once("first", "x"))
+    for number in range(most):
+        kept._remembered.keep({"key": str(number), "request": "x", "change": number})
+    assert len(kept._remembered.records) == most
+    assert kept.change(teaching(0), Once("first", "x"))["change"] == 2
+    kept.close()
+    kept = KeptLearner(path, OPTIONS)
+    assert len(kept._remembered.records) == most
+    kept.close()
+
+
+def test_keys_do_not_tie_a_closed_one_to_its_file(tmp_path):
+    """What lies beside a closed one is keys alone: another file in its place, or none, is gone on from."""
+    path = tmp_path / "a.safetensors"
+    kept = KeptLearner(path, OPTIONS)
+    kept.change(teaching(0), Once("a", "x"))
+    kept.close()
+    FastSlowClassifier(None).learn_one([1.0, 2.0], "other").save(path)
+    kept = KeptLearner(path, OPTIONS)
+    assert [label for (_, label, _), _ in known(kept.learner)] == ["other"]
+    assert kept._remembered.records == []
+    kept.close()
+    assert [found.name for found in tmp_path.iterdir()] == ["a.safetensors"]

@@ -13,7 +13,7 @@ import pytest
 
 from fastslow.cli import main
 from fastslow.errors import InputError
-from fastslow.serving import server
+from fastslow.serving import app, connections, server
 from fastslow.serving.kept import KeptLearner
 from fastslow.serving.server import TOKEN_VARIABLE, read_token, rules_for
 
@@ -50,33 +50,115 @@ def test_a_token_that_is_none_is_refused(tmp_path, token):
         read_token(file)
 
 
-def test_a_server_stops_at_a_signal_and_saves(tmp_path, monkeypatch):
-    started = threading.Event()
-    made = []
+@pytest.fixture
+def running(tmp_path, monkeypatch):
+    """A server in a thread: where it is, what it says, how it is stopped."""
+    started, made, said = threading.Event(), [], []
 
     class Told(server._Server):
         def __init__(self, config):
             super().__init__(config)
             made.append(self)
+            started.set()
 
     monkeypatch.setattr(server, "_Server", Told)
-    said = []
     kept = KeptLearner(tmp_path / "a.safetensors", {"model": None})
 
-    def say(text):
-        said.append(text)
-        started.set()
-
-    thread = threading.Thread(target=server.serve, args=(kept, "127.0.0.1", 0, rules_for("127.0.0.1", "", 999), say))
+    thread = threading.Thread(
+        target=server.serve, args=(kept, "127.0.0.1", 0, rules_for("127.0.0.1", "", 999), said.append)
+    )
     thread.start()
     assert started.wait(30)
-    address = said[0].split()[2]
-    answer = httpx.post(f"{address}/learn", json={"vectors": [[1.0]], "labels": ["a"]})
+
+    def stop():
+        made[0].handle_exit(signal.SIGTERM, None)
+        thread.join(30)
+
+    yield said, stop
+    stop()
+
+
+def address(said):
+    return said[0].split()[2]
+
+
+def connected(said):
+    host, port = address(said).removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def test_a_server_stops_at_a_signal_and_saves(running, tmp_path):
+    said, stop = running
+    answer = httpx.post(f"{address(said)}/learn", json={"vectors": [[1.0]], "labels": ["a"]})
     assert answer.json() == {"change": 1, "examples": [0]}
-    made[0].handle_exit(signal.SIGTERM, None)
-    thread.join(30)
-    assert said[1] == f"stopped; what was learned is in {kept.path}"
+    stop()
+    assert said[1] == f"stopped; what was learned is in {(tmp_path / 'a.safetensors').resolve()}"
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_it_says_where_it_is_and_that_nothing_was_learned(running, tmp_path):
+    said, stop = running
+    where = address(said)
+    assert said[0] == f"serving on {where}  (its page: {where}/docs; Ctrl-C saves what was learned, and stops)"
+    stop()
+    assert said[1] == "stopped; nothing has been learned"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "none.invalid"])
+def test_a_host_that_is_none_is_said(tmp_path, capsys, host, monkeypatch):
+    monkeypatch.setenv(TOKEN_VARIABLE, "t" * 20)
+    with pytest.raises(SystemExit):
+        main(["serve", "--state", str(tmp_path / "a.safetensors"), "--model", "none", "--host", host])
+    assert "such as 127.0.0.1" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+HEAD = b"POST /learn HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
+ASK = b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD[:30], ASK], ids=["nothing", "half a head", "one request"])
+def test_a_connection_over_which_no_request_comes_is_closed(running, monkeypatch, sent):
+    """Even one whose bytes come one by one: what is waited for is the end of the head."""
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 1.0)
+    with connected(running[0]) as connection:
+        connection.sendall(sent)
+        began = time.monotonic()
+        connection.settimeout(0.1)
+        heard = b""
+        while time.monotonic() < began + 20:
+            try:
+                if not (part := connection.recv(2**16)):
+                    break
+                heard += part
+            except TimeoutError:
+                if sent == HEAD[:30]:
+                    connection.sendall(b"x")
+            except ConnectionError:
+                break
+        assert 0.5 < time.monotonic() - began < 15
+        assert heard.startswith(b"HTTP/1.1 200 OK" if sent == ASK else b"")
+        assert (heard == b"") == (sent != ASK)
+
+
+def test_a_body_that_is_slow_is_refused_and_a_request_that_takes_long_is_not(running, monkeypatch):
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(app, "_BODY_SECONDS", 2.0)
+    with connected(running[0]) as connection:
+        connection.sendall(HEAD)
+        connection.settimeout(30)
+        said = b""
+        while part := connection.recv(2**16):
+            said += part
+    assert said.startswith(b"HTTP/1.1 408")
+    assert b'{"error": "the body did not come within 2 seconds"}' in said
+    with connected(running[0]) as connection:  # longer than a head may take, yet not too long
+        body = b'{"vectors": [[1.0, 2.0]], "labels": ["a"]}'.ljust(50)
+        connection.sendall(HEAD + body[:20])
+        time.sleep(1.0)
+        connection.sendall(body[20:])
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 200")
 
 
 def test_signals_are_given_back(tmp_path):
@@ -103,7 +185,7 @@ def test_a_port_that_is_taken_is_said(tmp_path, capsys):
             ]
         )
     assert stopped.value.code == 2
-    assert "cannot be had" in capsys.readouterr().err
+    assert "is taken by another program" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,6 +194,7 @@ def test_a_port_that_is_taken_is_said(tmp_path, capsys):
     [
         (["--host", "0.0.0.0"], "which others can reach, and no token"),
         (["--max-request", "0"], "got max_request=0.0"),
+        (["--host", "none.invalid"], "which others can reach, and no token"),
         (["--model", "a.onnx"], "an .onnx model is not served"),
         (["--port", "70000"], "0 to 65535 was expected"),
         (["--model", "none such"], "none such"),

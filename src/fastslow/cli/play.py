@@ -29,7 +29,9 @@ def play(
         browser: open it in the browser.
     """
     from fastslow.files import refuse_unwritable, write_text
+    from fastslow.ports import refuse_no_port
 
+    refuse_no_port(port)
     paths = [path for path in (out, export_site and export_site / PAGE_NAME) if path is not None]
     for path in paths:
         refuse_unwritable(path)
@@ -51,8 +53,9 @@ def _serve(page: str, port: int, browser: bool) -> None:
 
     with page_server(page, port) as server:
         address = f"http://{HOST}:{server.server_port}/"
-        print(f"{address} (Ctrl+C ends it)", flush=True)
-        if browser:
-            webbrowser.open(address)
+        print(f"the page is at {address}, for this machine alone; Ctrl+C ends this", flush=True)
+        if browser and not webbrowser.open(address):
+            print("no browser was found to open it; open the address in one", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
+        print("ended; a page that is open goes on working, for all of it is in the browser", flush=True)

@@ -45,7 +45,9 @@ def serve(
         crop: cut drawings to their ink, and take them of any size.
     """
     from fastslow.errors import InputError, shown
+    from fastslow.ports import refuse_no_port
 
+    refuse_no_port(port)
     if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
         raise InputError(f"serve needs {' and '.join(missing)}, not here: pip install 'fastslow[serve]'")
     if not 0 < max_request <= 16:

@@ -148,15 +148,17 @@ function playGame(body, game, mind, size, again) {
   }
 
   function show(r, ...parts) {
+    body.replaceChildren(made("p", { class: "score" }, scoreLine(r)), ...parts);
+  }
+
+  function scoreLine(r) {
     const kept = game.kind.drawn ? `recognised ${score.memory}` : `you ${score.you}, memory ${score.memory}`;
-    body.replaceChildren(
-      made("p", { class: "score" }, `Drawing ${r + 1} of ${game.rounds.length} · ${kept}`),
-      ...parts,
-    );
+    return `Drawing ${r + 1} of ${game.rounds.length} · ${kept}`;
   }
 
   function after(r, words) {
     const last = r + 1 === game.rounds.length;
+    body.querySelector(".score").textContent = scoreLine(r);
     const next = made(
       "button",
       {

@@ -22,9 +22,11 @@ function createEngine(bytes) {
 function createMemory(tensors, config) {
   const initial = initialSlots(tensors["memory.initial_slots"], config);
   const sharpness = Math.exp(tensors["memory.log_sharpness"][0]);
-  const layer = (name) => (inputs) => linear(inputs, tensors[`${name}.weight`], tensors[`${name}.bias`]);
-  const [inward, outward, writing] = ["input", "output", "write"].map((name) => layer(`memory.${name}_controller`));
-  const [predicting, head, decode] = ["predictor.layer", "predictor.head", "decoder"].map(layer);
+  const layers = ["memory.input_controller", "memory.output_controller", "memory.write_controller"];
+  const [inward, outward, writing] = layers.map((name) => linearLayer(tensors, name));
+  const [predicting, head, decode] = ["predictor.layer", "predictor.head", "decoder"].map((name) =>
+    linearLayer(tensors, name),
+  );
   const stepSize = Math.exp(tensors["step_size.log"][0]);
 
   /** Eqs. 2-5: asks slots. */
@@ -42,7 +44,7 @@ function createMemory(tensors, config) {
     const inputs = joined(output, query);
     const before = writing(inputs);
     const gates = gatesOf(before);
-    const wanted = new Float32Array(config.n_way);
+    const wanted = new Float64Array(config.n_way);
     wanted[label] = 1;
     const gradient = head(gatesOf(predicting(joined(gates.hidden, wanted))).hidden);
     const size = stepSize * inputs.reduce((sum, value) => sum + value * value, 0);
@@ -53,7 +55,8 @@ function createMemory(tensors, config) {
   /** Eq. 8: logits of all classes; the slots' address weights; the distance to the nearest key, squared, a feature. */
   function answer(features, slots) {
     const { query, weights, output } = look(features, slots);
-    const nearest = Math.min(...slots.map((slot) => squaredDistance(query, slot.key)));
+    let nearest = Infinity;
+    for (const { key } of slots) nearest = Math.min(nearest, squaredDistance(query, key));
     return { logits: decode(output), weights, distance: nearest / query.length };
   }
 
@@ -62,13 +65,13 @@ function createMemory(tensors, config) {
 
 function initialSlots(numbers, { num_slots, dim }) {
   return Array.from({ length: num_slots }, (_, s) => ({
-    key: numbers.subarray(2 * s * dim, (2 * s + 1) * dim),
-    value: numbers.subarray((2 * s + 1) * dim, (2 * s + 2) * dim),
+    key: Float64Array.from(numbers.subarray(2 * s * dim, (2 * s + 1) * dim)),
+    value: Float64Array.from(numbers.subarray((2 * s + 1) * dim, (2 * s + 2) * dim)),
   }));
 }
 
 function joined(first, second) {
-  const both = new Float32Array(first.length + second.length);
+  const both = new Float64Array(first.length + second.length);
   both.set(first);
   both.set(second, first.length);
   return both;
@@ -85,8 +88,8 @@ function address(query, slots, sharpness) {
 }
 
 function softmax(scores) {
-  const most = Math.max(...scores);
-  const parts = Array.from(scores, (score) => Math.exp(score - most));
+  const most = scores.reduce((largest, score) => Math.max(largest, score), -Infinity);
+  const parts = scores.map((score) => Math.exp(score - most));
   const total = parts.reduce((sum, part) => sum + part, 0);
   return parts.map((part) => part / total);
 }
@@ -94,28 +97,36 @@ function softmax(scores) {
 /** Eq. 4: the mean of the slots' values. */
 function mean(slots, weights) {
   const sums = new Float64Array(slots[0].value.length);
-  slots.forEach(({ value }, s) => value.forEach((number, i) => (sums[i] += weights[s] * number)));
-  return Float32Array.from(sums);
+  slots.forEach(({ value }, s) => {
+    for (let i = 0; i < sums.length; i++) sums[i] += weights[s] * value[i];
+  });
+  return sums;
 }
 
 function squaredDistance(first, second) {
-  return first.reduce((sum, value, i) => sum + (value - second[i]) ** 2, 0);
+  let sum = 0;
+  for (let i = 0; i < first.length; i++) sum += (first[i] - second[i]) ** 2;
+  return sum;
 }
 
 /** An LSTM step from zeros, where there is nothing to forget, from its pre-activations in the order i, g, o. */
 function gatesOf(preactivation) {
   const dim = preactivation.length / 3;
-  const i = preactivation.slice(0, dim).map(sigmoid);
-  const g = preactivation.slice(dim, 2 * dim).map(Math.tanh);
-  const o = preactivation.slice(2 * dim).map(sigmoid);
-  const squashed = i.map((gate, d) => Math.tanh(gate * g[d]));
-  return { i, g, o, squashed, hidden: o.map((gate, d) => gate * squashed[d]) };
+  const [i, g, o, squashed, hidden] = Array.from({ length: 5 }, () => new Float64Array(dim));
+  for (let d = 0; d < dim; d++) {
+    i[d] = sigmoid(preactivation[d]);
+    g[d] = Math.tanh(preactivation[dim + d]);
+    o[d] = sigmoid(preactivation[2 * dim + d]);
+    squashed[d] = Math.tanh(i[d] * g[d]);
+    hidden[d] = o[d] * squashed[d];
+  }
+  return { i, g, o, squashed, hidden };
 }
 
 /** A gradient at the step's output, taken back to its pre-activations. */
 function gateDeltas({ i, g, o, squashed }, gradient) {
   const dim = i.length;
-  const deltas = new Float32Array(3 * dim);
+  const deltas = new Float64Array(3 * dim);
   for (let d = 0; d < dim; d++) {
     const cell = gradient[d] * o[d] * (1 - squashed[d] ** 2);
     deltas[d] = cell * g[d] * i[d] * (1 - i[d]);

@@ -110,6 +110,14 @@ function drawStrokes(pen, strokes, place, width) {
   }
 }
 
+let raster = null;
+
+/** The one canvas that strokes are drawn into to be read back, made when it is first needed. */
+function rasterPen() {
+  raster ??= Object.assign(document.createElement("canvas"), { width: RASTER, height: RASTER });
+  return raster.getContext("2d", { willReadFrequently: true });
+}
+
 /** Strokes as a drawing: their box brought to the middle, at the size of the characters that a model knows. */
 function drawingOfStrokes(strokes, size) {
   const points = strokes.flat();
@@ -118,8 +126,7 @@ function drawingOfStrokes(strokes, size) {
   const longer = Math.max(...spans.map(({ low, high }) => high - low), SMALLEST);
   const place = (point) =>
     point.map((value, i) => (0.5 + ((value - (spans[i].low + spans[i].high) / 2) / longer) * MIDDLES) * RASTER);
-  const canvas = Object.assign(document.createElement("canvas"), { width: RASTER, height: RASTER });
-  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  const pen = rasterPen();
   pen.fillStyle = "black";
   pen.fillRect(0, 0, RASTER, RASTER);
   pen.strokeStyle = "white";

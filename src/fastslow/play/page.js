@@ -1,13 +1,20 @@
 // The page: what is drawn, taught, asked, saved and loaded.
 "use strict";
 
+const MOST_TOLD = 3; // files that could not be read
+const PASSES = 20; // made before anybody draws
+
 (function startPage() {
+  const asItCame = `<!doctype html>\n${document.documentElement.outerHTML}\n`;
   const engine = createEngine(bytesOf(element("model").textContent));
   const mind = createMind(engine);
   const size = engine.imageSize;
-  const history = createHistory(EMPTY_PROJECT);
+  const { project: before, again } = projectBefore();
+  const history = createHistory(before);
   const figures = {};
   let slots = [];
+  let cells = [];
+  let rowsOf = () => [];
   let waiting = 0;
   let sheet = {};
   const pad = createPad(element("pad"), padChanged);
@@ -45,15 +52,20 @@
   /** Shows what is known, from the project. */
   function showProject() {
     const project = history.current;
+    kept.write(toFile(project));
     slots = mind.slotsOf(project);
     element("used").textContent = `${slots.length} of ${engine.numSlots} slots`;
     element("nothing").hidden = slots.length > 0;
     const focused = [...element("classes").querySelectorAll("input, button")].indexOf(document.activeElement);
     element("classes").replaceChildren(...classCards(project, size, { rename, teach: teachAs, forget }));
     element("classes").querySelectorAll("input, button")[focused]?.focus();
+    element("anew").hidden = project.classes.length < 2;
     element("save").disabled = slots.length === 0;
     element("undo").disabled = history.last === null;
     element("undo").title = history.last === null ? "" : `Undo: ${history.last}`;
+    cells = slotCells(slots, engine.numSlots, size);
+    element("slots").replaceChildren(...cells);
+    rowsOf = createAnswerRows(slots, size);
     showAnswer();
   }
 
@@ -71,7 +83,9 @@
     waiting = 0;
     element("answers").removeAttribute("aria-busy");
     const asked = !pad.isBlank() && slots.length > 0;
-    const answer = asked ? timed("answered", () => mind.answer(drawn(), slots)) : null;
+    const ask = () => mind.answer(drawn(), slots);
+    const isNew = sheet.strokes !== pad.strokes(); // what was seen before is answered from what was made of it
+    const answer = !asked ? null : isNew ? timed("answered", ask) : ask();
     if (!asked && !pad.isBlank()) mind.see(drawn()); // so that the first one is learned at once, too
     element("verdict").textContent = asked
       ? answerInWords(answer)
@@ -79,8 +93,8 @@
         ? "Draw something, and it says what it is."
         : "Teach it something first.";
     element("verdict").classList.toggle("quiet", !asked);
-    element("answers").replaceChildren(...(asked ? answerRows(answer, slots, size) : []));
-    element("slots").replaceChildren(...slotCells(slots, engine.numSlots, size, answer?.weights));
+    showNodes(element("answers"), asked ? rowsOf(answer) : []);
+    lightSlots(cells, slots, answer?.weights);
     showFigures();
   }
 
@@ -134,33 +148,48 @@
     say(`Taken back: ${undone}`);
   }
 
-  /** Teaches each picture as what its file is named; numbers at the end count drawings of one class. */
-  async function importPictures(files) {
-    const failed = [];
-    let project = history.current;
-    for (const file of files) {
-      const stem = file.name.replace(/\.[^.]*$/, "");
-      try {
-        const drawing = await drawingOfFile(file, size);
-        project = withDrawing(project, stem.replace(/[-_ ]*\(?\d+\)?$/, "") || stem, drawing, engine);
-      } catch (error) {
-        if (!(error instanceof Refusal || error instanceof UnclearDrawing)) throw error;
-        failed.push(`“${file.name}”: ${error.message}`);
-      }
-    }
-    const learned = files.length - failed.length;
+  async function importPictures(pictures) {
+    if (pictures.length === 0) throw new Refusal("There are no pictures in it.");
+    const { project, failed } = await withPictures(history.current, pictures, engine);
+    const learned = pictures.length - failed.length;
     if (learned) change(project, `Learned from ${learned} ${learned === 1 ? "picture" : "pictures"}.`);
-    if (failed.length) say(`${learned ? history.last + " " : ""}Not read: ${failed.join(" ")}`, true);
+    if (!failed.length) return;
+    const others = failed.length > MOST_TOLD ? ` And ${failed.length - MOST_TOLD} more.` : "";
+    say(`${learned ? history.last + " " : ""}Not read: ${failed.slice(0, MOST_TOLD).join(" ")}${others}`, true);
+  }
+
+  async function load(file) {
+    change(fromFile(await file.text(), engine), `Loaded “${file.name}”.`);
+  }
+
+  /** Pictures and folders of them, or a project, that were dropped onto the page. */
+  async function drop(transfer) {
+    const found = await dropped(transfer);
+    const project = found.find(({ path }) => path.endsWith(".json"));
+    await (found.length === 1 && project ? load(project.file) : importPictures(picturesIn(found)));
   }
 
   function save() {
-    const link = made("a", {
-      href: URL.createObjectURL(new Blob([toFile(history.current)], { type: "application/json" })),
-      download: "taught.json",
-    });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    download(toFile(history.current), "application/json", "taught.json");
     say("Saved as taught.json.");
+  }
+
+  function saveAsPage() {
+    download(pageWith(asItCame, history.current), "text/html", "taught.html");
+    say("Saved as taught.html: this page, its model and what was taught, to be opened by a double click.");
+  }
+
+  /** What was taught in this tab before it was loaded anew, or came with the page. */
+  function projectBefore() {
+    for (const text of [kept.read(), element("taught").textContent]) {
+      try {
+        const project = fromFile(text ?? "", engine);
+        return { project, again: text !== element("taught").textContent && project.classes.length > 0 };
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+      }
+    }
+    return { project: EMPTY_PROJECT, again: false };
   }
 
   /** A button that opens a file, by the file input behind it. */
@@ -190,8 +219,19 @@
   element("clear").addEventListener("click", () => pad.clear());
   element("undo").addEventListener("click", undo);
   element("save").addEventListener("click", save);
-  opens("import", "pictures", importPictures);
-  opens("load", "project", async ([file]) => change(fromFile(await file.text(), engine), `Loaded “${file.name}”.`));
+  element("export").addEventListener("click", saveAsPage);
+  element("anew").addEventListener("click", () => {
+    change(EMPTY_PROJECT, "Forgot all.");
+    element("name").focus();
+  });
+  opens("import", "pictures", (files) => importPictures(chosen(files)));
+  opens("import-folder", "folder", (files) => importPictures(picturesIn(chosen(files))));
+  opens("load", "project", ([file]) => load(file));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    attempt(() => drop(event.dataTransfer));
+  });
   element("leave").addEventListener("click", () => element("challenge").close());
   element("challenge").addEventListener("close", () => {
     if (!element("challenge").open) element("challenge-body").replaceChildren();
@@ -223,26 +263,20 @@
     ),
   );
 
+  /** The first passes are slow, before the browser has made the code quick: some are made now, some in pauses. */
+  function warmUp(pass, classes) {
+    if (pass === PASSES) return;
+    const [from, to] = [pass, PASSES - pass].map((y) => [y / PASSES, 1 - y / PASSES]);
+    const drawing = drawingOfStrokes([[from, to]], size);
+    const more = [...classes, { name: String(pass), drawings: [drawing] }].slice(-engine.numClasses);
+    if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: more }));
+    if (pass < 3) warmUp(pass + 1, more);
+    else setTimeout(() => warmUp(pass + 1, more), 20);
+  }
+
+  warmUp(0, []);
   figures.ready = performance.now();
   document.body.dataset.ready = figures.ready.toFixed(0);
   showProject();
-  warmUp(20);
-
-  /** The first passes are slow, before the browser has made the code quick: some are made while nobody draws. */
-  function warmUp(passes) {
-    if (passes === 0) return;
-    setTimeout(() => {
-      const drawing = drawingOfStrokes(
-        [
-          [
-            [0, 0],
-            [passes, 1],
-          ],
-        ],
-        size,
-      );
-      if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: [{ name: "", drawings: [drawing] }] }));
-      warmUp(passes - 1);
-    }, 20);
-  }
+  if (again) say("What was taught in this tab is here again.");
 })();

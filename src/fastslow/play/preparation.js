@@ -17,13 +17,17 @@ class UnclearDrawing extends Error {}
 function greyOf({ data, width, height }) {
   const size = width * height;
   const grey = new Float32Array(size);
-  const alpha = new Float32Array(size);
+  const [red, green, blue] = LUMINANCE;
+  let isOpaque = true;
   for (let i = 0; i < size; i++) {
-    alpha[i] = data[4 * i + 3] / 255;
-    for (let c = 0; c < 3; c++) grey[i] += Math.fround(data[4 * i + c] / 255) * LUMINANCE[c];
+    isOpaque &&= data[4 * i + 3] === 255;
+    grey[i] = Math.fround(data[4 * i] / 255) * red;
+    grey[i] += Math.fround(data[4 * i + 1] / 255) * green;
+    grey[i] += Math.fround(data[4 * i + 2] / 255) * blue;
   }
   const image = { pixels: grey, width, height };
-  if (alpha.every((value) => value === 1)) return image;
+  if (isOpaque) return image;
+  const alpha = Float32Array.from({ length: size }, (_, i) => data[4 * i + 3] / 255);
   const paper = clearPaper(image, alpha);
   return { pixels: grey.map((value, i) => value * alpha[i] + paper * (1 - alpha[i])), width, height };
 }
@@ -49,15 +53,21 @@ function prepare(image, size, { ink = "auto", crop = true } = {}) {
   return asItWas ? smoothed(clear).pixels : clear.pixels;
 }
 
-function mapped(image, change) {
-  return { ...image, pixels: image.pixels.map(change) };
+// Plain loops: they take a third of the time of `map`, `reduce` and `every`, which call a function for each pixel.
+function mapped({ pixels, width, height }, change) {
+  const result = new Float32Array(pixels.length);
+  for (let i = 0; i < pixels.length; i++) result[i] = change(pixels[i]);
+  return { pixels: result, width, height };
 }
 
+/** The pixels along the edges, each once. */
 function borderOf({ pixels, width, height }) {
-  return pixels.filter((_, i) => {
-    const [x, y] = [i % width, Math.floor(i / width)];
-    return x === 0 || y === 0 || x === width - 1 || y === height - 1;
-  });
+  const border = [];
+  for (let y = 0; y < height; y++) {
+    const step = y === 0 || y === height - 1 ? 1 : Math.max(width - 1, 1);
+    for (let x = 0; x < width; x += step) border.push(pixels[y * width + x]);
+  }
+  return Float32Array.from(border);
 }
 
 function median(values) {
@@ -67,16 +77,32 @@ function median(values) {
 }
 
 const paperOf = (image) => median(borderOf(image));
-const mostOf = (pixels) => pixels.reduce((most, value) => Math.max(most, value), -Infinity);
-const countOf = (pixels, fits) => pixels.reduce((count, value) => count + (fits(value) ? 1 : 0), 0);
+
+function mostOf(pixels) {
+  let most = -Infinity;
+  for (let i = 0; i < pixels.length; i++) if (pixels[i] > most) most = pixels[i];
+  return most;
+}
+
+function leastOf(pixels) {
+  let least = Infinity;
+  for (let i = 0; i < pixels.length; i++) if (pixels[i] < least) least = pixels[i];
+  return least;
+}
+
+function countAbove(pixels, bound) {
+  let count = 0;
+  for (let i = 0; i < pixels.length; i++) if (pixels[i] > bound) count++;
+  return count;
+}
 
 /** Whether an image is a bright drawing of full contrast on dark paper, and needs no change. */
 function isClean(image) {
   const border = borderOf(image);
   const most = mostOf(image.pixels);
-  const plain = 2 * countOf(border, (value) => value <= DARK_PAPER) > border.length;
-  const thin = 2 * countOf(image.pixels, (value) => value > most / 2) < image.pixels.length;
-  return plain && thin && image.pixels.every((value) => value >= 0) && most <= 1 && most >= BRIGHT_INK;
+  const plain = 2 * countAbove(border, DARK_PAPER) < border.length;
+  const thin = 2 * countAbove(image.pixels, most / 2) < image.pixels.length;
+  return plain && thin && leastOf(image.pixels) >= 0 && most <= 1 && most >= BRIGHT_INK;
 }
 
 function isBinary({ pixels }) {
@@ -87,14 +113,19 @@ function isBinary({ pixels }) {
 /** Whether the ink is darker than its paper; refuses what has no ink. */
 function isDark(image, ink) {
   const paper = paperOf(image);
-  const sided = { auto: (value) => value, bright: (value) => Math.max(value, 0), dark: (value) => Math.min(value, 0) }[
-    ink
-  ];
-  const deviations = image.pixels.map((value) => sided(value - paper));
-  const contrast = mostOf(deviations.map(Math.abs));
+  const least = ink === "bright" ? 0 : -Infinity;
+  const most = ink === "dark" ? 0 : Infinity;
+  const { pixels } = image;
+  const deviation = (value) => Math.fround(Math.min(Math.max(value - paper, least), most));
+  const contrast = Math.max(deviation(mostOf(pixels)), -deviation(leastOf(pixels)));
   if (contrast < LEAST_CONTRAST) throw new UnclearDrawing("There is nothing drawn on it.");
-  const shares = [1, -1].map((sign) => countOf(deviations, (value) => sign * value > contrast / 2) / deviations.length);
-  const [brighter, darker] = shares;
+  let [brighter, darker] = [0, 0];
+  for (let i = 0; i < pixels.length; i++) {
+    const by = deviation(pixels[i]);
+    if (by > contrast / 2) brighter++;
+    else if (-by > contrast / 2) darker++;
+  }
+  const shares = [brighter / pixels.length, darker / pixels.length];
   if (Math.min(...shares) > OTHER_SIDE * Math.max(...shares) || Math.max(...shares) > 0.5) {
     throw new UnclearDrawing("Ink cannot be told from paper; a drawing on plain paper, with a margin, is needed.");
   }
@@ -142,7 +173,7 @@ function inkBox({ pixels, width, height }, least) {
 /** Scaled to fit a square, centred on its own paper: in bytes of its own polarity; in floats where some are below 0. */
 function fitted(image, size, dark) {
   if (image.width === size && image.height === size) return image;
-  const inBytes = image.pixels.every((value) => value >= 0);
+  const inBytes = leastOf(image.pixels) >= 0;
   const turned = inBytes && dark;
   const scale = size / Math.max(image.width, image.height);
   const [width, height] = [image.width, image.height].map((edge) => Math.max(1, rounded(edge * scale)));

@@ -114,7 +114,7 @@ function createMind(engine) {
   const written = new WeakMap();
 
   function featuresOf(drawing) {
-    if (!features.has(drawing)) features.set(drawing, engine.embed(Float32Array.from(drawing, (byte) => byte / 255)));
+    if (!features.has(drawing)) features.set(drawing, engine.embed(Float64Array.from(drawing, (byte) => byte / 255)));
     return features.get(drawing);
   }
 
@@ -139,7 +139,7 @@ function createMind(engine) {
     const { logits, weights, distance } = engine.answer(featuresOf(drawing), slots);
     const names = [...new Set(slots.map(({ name }) => name))];
     const none = strangeness(distance, slots.length);
-    const shares = softmax(logits.slice(0, names.length)).map((share) => share * (1 - none));
+    const shares = Array.from(softmax(logits.slice(0, names.length)), (share) => share * (1 - none));
     return { names, shares, none, weights };
   }
 

@@ -16,29 +16,32 @@ function lanczos(x) {
   return x >= -LANCZOS && x < LANCZOS ? sinc(x) * sinc(x / LANCZOS) : 0;
 }
 
-/** For each pixel of the result, the first pixel of the source that it takes from, and how much of each from there. */
-function kernels(from, to) {
+/** For each pixel of the result, the first pixel of the source that it takes from, and how much of each from there: in
+ * whole numbers for bytes. */
+function kernels(from, to, inBytes) {
   const scale = from / to;
   const wide = Math.max(scale, 1);
   return Array.from({ length: to }, (_, at) => {
     const centre = (at + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - LANCZOS * wide + 0.5));
     const last = Math.min(from, Math.trunc(centre + LANCZOS * wide + 0.5));
-    const shares = Array.from({ length: last - first }, (_, i) => lanczos((i + first - centre + 0.5) / wide));
+    const shares = Float64Array.from({ length: last - first }, (_, i) => lanczos((i + first - centre + 0.5) / wide));
     const total = shares.reduce((sum, share) => sum + share, 0);
-    return { first, shares: shares.map((share) => share / total) };
+    const fixed = (share) => (inBytes ? Math.trunc(share * FIXED + Math.sign(share) * 0.5) : share);
+    return { first, shares: shares.map((share) => fixed(share / total)) };
   });
 }
 
-/** One line of pixels, `step` apart, to another; bytes in whole numbers. */
-function resizeLine(source, start, step, kernels, inBytes, write) {
+/** Lines of pixels to shorter or longer ones. Pixels of a line lie `step` apart, lines `apart`; so do those of the
+ * result, `toStep` and `toApart`. */
+function resizeLines(source, step, apart, result, toStep, toApart, lines, kernels, inBytes) {
   kernels.forEach(({ first, shares }, at) => {
-    let sum = inBytes ? FIXED / 2 : 0;
-    shares.forEach((share, i) => {
-      const factor = inBytes ? Math.trunc(share * FIXED + Math.sign(share) * 0.5) : share;
-      sum += factor * source[start + (first + i) * step];
-    });
-    write(at, inBytes ? Math.min(255, Math.max(0, Math.floor(sum / FIXED))) : sum);
+    for (let line = 0; line < lines; line++) {
+      const start = line * apart + first * step;
+      let sum = inBytes ? FIXED / 2 : 0;
+      for (let i = 0; i < shares.length; i++) sum += shares[i] * source[start + i * step];
+      result[line * toApart + at * toStep] = inBytes ? Math.min(255, Math.max(0, Math.floor(sum / FIXED))) : sum;
+    }
   });
 }
 
@@ -46,19 +49,13 @@ function resizeLine(source, start, step, kernels, inBytes, write) {
 function resized({ pixels, width, height }, toWidth, toHeight, inBytes) {
   let current = pixels;
   if (toWidth !== width) {
-    const across = kernels(width, toWidth);
     const result = new Float32Array(toWidth * height);
-    for (let y = 0; y < height; y++) {
-      resizeLine(current, y * width, 1, across, inBytes, (x, value) => (result[y * toWidth + x] = value));
-    }
+    resizeLines(current, 1, width, result, 1, toWidth, height, kernels(width, toWidth, inBytes), inBytes);
     current = result;
   }
   if (toHeight !== height) {
-    const down = kernels(height, toHeight);
     const result = new Float32Array(toWidth * toHeight);
-    for (let x = 0; x < toWidth; x++) {
-      resizeLine(current, x, toWidth, down, inBytes, (y, value) => (result[y * toWidth + x] = value));
-    }
+    resizeLines(current, toWidth, 1, result, toWidth, 1, toWidth, kernels(height, toHeight, inBytes), inBytes);
     current = result;
   }
   return { pixels: current, width: toWidth, height: toHeight };

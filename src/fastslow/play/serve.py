@@ -6,7 +6,7 @@ import contextlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fastslow.errors import InputError, shown_reason
+from fastslow.ports import refusal, refuse_no_port
 
 HOST = "127.0.0.1"
 
@@ -21,6 +21,7 @@ def page_server(page: str, port: int = 0) -> ThreadingHTTPServer:
     Raises:
         ValueError: if nothing can listen there.
     """
+    refuse_no_port(port)
     content = page.encode("utf-8")
 
     class Handler(BaseHTTPRequestHandler):
@@ -50,5 +51,5 @@ def page_server(page: str, port: int = 0) -> ThreadingHTTPServer:
 
     try:
         return ThreadingHTTPServer((HOST, port), Handler)
-    except (OSError, OverflowError) as error:
-        raise InputError(f"nothing can listen at port {port} ({shown_reason(error)}); give another, or 0") from error
+    except OSError as error:
+        raise refusal(HOST, port, error) from error

@@ -30,7 +30,11 @@ function thumbnail(drawing, size, label) {
   return canvas;
 }
 
-const percent = (share) => `${Math.round(100 * share)} %`;
+/** A share in words; what is rounded to none or all of it is not said to be that. */
+function percent(share) {
+  if (share > 0.995) return "> 99 %";
+  return share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
+}
 
 /** The answer in words. */
 function answerInWords({ names, shares, none }) {
@@ -40,44 +44,75 @@ function answerInWords({ names, shares, none }) {
   return `Perhaps “${ranked[0].name}”`;
 }
 
-/** The likeliest classes and none of them, with bars. */
-function answerRows({ names, shares, none }, slots, size, most = 5) {
-  const ranked = names.map((name, i) => ({ name, share: shares[i] })).sort((a, b) => b.share - a.share);
-  const rows = ranked.slice(0, most).map(({ name, share }) => {
-    const picture = thumbnail(slots.find((slot) => slot.name === name).drawing, size, "");
-    return answerRow(picture, name, share, "");
-  });
-  return [
-    ...rows,
-    answerRow(made("span", { class: "thumb none", "aria-hidden": "true" }, "?"), "none of these", none, " stranger"),
-  ];
+/** A function from an answer to rows: the likeliest classes and none of them, with bars. A class keeps its row, so that
+ * an answer costs little and bars move. */
+function createAnswerRows(slots, size, most = 5) {
+  const rows = new Map();
+  for (const { name, drawing } of slots) {
+    if (!rows.has(name)) rows.set(name, answerRow(thumbnail(drawing, size, ""), name, ""));
+  }
+  const stranger = answerRow(
+    made("span", { class: "thumb none", "aria-hidden": "true" }, "?"),
+    "none of these",
+    " stranger",
+  );
+  return ({ names, shares, none }) => {
+    const ranked = names.map((name, i) => ({ row: rows.get(name), share: shares[i] }));
+    ranked.sort((a, b) => b.share - a.share);
+    const shown = [...ranked.slice(0, most), { row: stranger, share: none }];
+    for (const { row, share } of shown) row.fill(share);
+    return shown.map(({ row }) => row.node);
+  };
 }
 
-function answerRow(picture, name, share, kind) {
-  const bar = made("span", { class: "bar", "aria-hidden": "true" }, made("span", { style: `width: ${100 * share}%` }));
-  return made(
+/** A row with a bar, and what fills it. */
+function answerRow(picture, name, kind) {
+  const bar = made("span");
+  const text = made("span", { class: "share" });
+  const node = made(
     "li",
     { class: `answer${kind}` },
     picture,
     made("span", { class: "name" }, name),
-    bar,
-    made("span", { class: "share" }, percent(share)),
+    made("span", { class: "bar", "aria-hidden": "true" }, bar),
+    text,
   );
+  const fill = (share) => {
+    bar.style.width = `${(100 * share).toFixed(1)}%`;
+    text.textContent = percent(share);
+  };
+  return { node, fill };
 }
 
-/** All slots of the memory, those written with their drawing; lit by how much each is read. */
-function slotCells(slots, numSlots, size, weights) {
+/** Puts nodes into a list, unless they are in it as they should be. */
+function showNodes(list, nodes) {
+  const same = list.children.length === nodes.length && nodes.every((node, i) => list.children[i] === node);
+  if (!same) list.replaceChildren(...nodes);
+}
+
+/** All slots of the memory, those written with their drawing. */
+function slotCells(slots, numSlots, size) {
   return Array.from({ length: numSlots }, (_, s) => {
     if (s >= slots.length) return made("li", { class: "slot empty" }, made("span", { class: "hidden" }, "empty"));
     const { drawing, name } = slots[s];
-    const light = weights ? weights[s] : 0;
-    const about = weights ? `${name}: read ${percent(light)}` : name;
     return made(
       "li",
-      { class: "slot", style: `--light: ${light.toFixed(3)}`, title: about },
-      thumbnail(drawing, size, about),
+      { class: "slot", title: name },
+      thumbnail(drawing, size, name),
       made("span", { class: "label", "aria-hidden": "true" }, name),
     );
+  });
+}
+
+/** Lights slots by how much each is read; none of them where there are no weights. */
+function lightSlots(cells, slots, weights) {
+  slots.forEach(({ name }, s) => {
+    const light = weights ? weights[s].toFixed(3) : "0";
+    if (cells[s].style.getPropertyValue("--light") === light) return;
+    const about = weights ? `${name}: read ${percent(weights[s])}` : name;
+    cells[s].style.setProperty("--light", light);
+    cells[s].title = about;
+    cells[s].firstChild.setAttribute("aria-label", about);
   });
 }
 

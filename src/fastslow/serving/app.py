@@ -20,15 +20,18 @@ from fastslow.estimators.answers import NotFittedError
 from fastslow.files import to_json
 from fastslow.serving import bodies
 from fastslow.serving.changes import answer, classes_of
+from fastslow.serving.connections import IDLE_SECONDS
 from fastslow.serving.guard import Guard, Rules, refusal
 from fastslow.serving.kept import KeptLearner
+from fastslow.serving.repeats import LONGEST_KEY, MOST_KEYS, once
 from fastslow.serving.worker import StorageError, Worker
 
 #: Requests that are read or wait at a time, and seconds that a body may take to come.
 _MOST_WAITING, _BODY_SECONDS = 64, 60.0
 _PART = 2**16
 _ABOUT = """A stream learner: teach it classes by examples, ask it about others. Each change is on the disk before it is
-answered; requests are answered in the order in which they come. What is refused gets one line: `{"error": "..."}`."""
+answered; requests are answered in the order in which they come. What is refused gets one line: `{"error": "..."}`.
+A connection over which no request comes for %g seconds is closed; a body has %g seconds to come."""
 
 
 class Api:
@@ -78,7 +81,12 @@ class Api:
 
     async def _change(self, request: Request, kind: type[BaseModel], do: str) -> Response:
         content = await self._body(request)
-        return await self._json(lambda kept: kept.change({"do": do, **bodies.plain(bodies.read_body(content, kind))}))
+        asked = once(request.headers.getlist("idempotency-key"), request.url.path, content)
+
+        def work(kept: KeptLearner) -> dict[str, Any]:
+            return kept.change({"do": do, **bodies.plain(bodies.read_body(content, kind))}, asked)
+
+        return await self._json(work)
 
     async def _json(self, work: Callable[[KeptLearner], dict[str, Any]]) -> Response:
         async with self._turn():
@@ -127,7 +135,8 @@ def create_app(worker: Worker, rules: Rules) -> FastAPI:
         rules: who may ask, and for how much.
     """
     api = Api(worker, rules.max_body_bytes)
-    app = FastAPI(title="fastslow", description=_ABOUT, version="1", redoc_url=None, redirect_slashes=False)
+    about = _ABOUT % (IDLE_SECONDS, _BODY_SECONDS)
+    app = FastAPI(title="fastslow", description=about, version="1", redoc_url=None, redirect_slashes=False)
     refusals: dict[int | str, dict[str, Any]] = {
         status: {"model": bodies.Refusal, "description": text} for status, text in _REFUSALS.items()
     }
@@ -143,9 +152,10 @@ def create_app(worker: Worker, rules: Rules) -> FastAPI:
     for endpoint, asked, answered in posts:
         schema = asked.model_json_schema()
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        headers = {} if endpoint == api.predict else {"parameters": [_KEY]}
         app.add_api_route(
             f"/{endpoint.__name__}", endpoint, methods=["POST"], responses={200: {"model": answered}, **refusals},
-            openapi_extra={"requestBody": body, **secured},
+            openapi_extra={"requestBody": body, **headers, **secured},
         )  # fmt: skip
     for endpoint, told in gets:
         binary = {"content": {"application/octet-stream": {}}, "description": "the file"}
@@ -161,6 +171,12 @@ def create_app(worker: Worker, rules: Rules) -> FastAPI:
     return app
 
 
+_KEY = {
+    "name": "Idempotency-Key", "in": "header", "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    "description": "made up anew for each change, as by uuidgen: the same request with the same key, sent again where "
+    f"no answer came, is answered as it was and not done again; the last {MOST_KEYS} changes with a key are remembered",
+}  # fmt: skip
 _REFUSALS = {
     401: "no right token", 409: "nothing has been learned yet", 413: "too large a body", 422: "it cannot be used",
     503: "too many wait, or the disk failed",

@@ -25,10 +25,13 @@ from fastslow.estimators.stream_memory import checked_limits
 from fastslow.files import flush_folder, read_bytes, refuse_unwritable
 from fastslow.serving.changes import apply_change, prepared
 from fastslow.serving.journal import Journal
+from fastslow.serving.journal_header import first_to_replay, header_of
+from fastslow.serving.repeats import Once, Remembered, record_of
 
 #: A journal is replaced by a snapshot from this many changes on, or this many bytes, or those of the snapshot.
 _MOST_CHANGES, _MOST_BYTES = 512, 2**24
-_FORMAT, _KIND = 1, "changes of a stream learner"
+#: The last record of a journal that is left, on closing, for its keys alone.
+_CLOSED = {"closed": True}
 
 
 class KeptLearner:
@@ -41,7 +44,8 @@ class KeptLearner:
 
     Attributes:
         learner: that is served.
-        num_changes: made since the state was begun or, if that is later, since it was last closed.
+        num_changes: made since the state was begun or, if that is later, since it was last closed with no keys of
+            requests to remember.
 
     Raises:
         InUseError: if another process has the state.
@@ -51,6 +55,7 @@ class KeptLearner:
     learner: FastSlowClassifier
     num_changes: int
     _journal: Journal
+    _remembered: Remembered
 
     def __init__(self, path: str | Path, options: Mapping[str, Any]) -> None:
         path = Path(path)
@@ -68,22 +73,31 @@ class KeptLearner:
             self._claim.release()
             raise
 
-    def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
+    def change(self, change: Mapping[str, Any], asked: Once | None = None) -> dict[str, Any]:
         """Makes a change, see `prepared`; it is lost in a crash until `sync` returns.
+
+        Args:
+            change: what is to be done.
+            asked: what tells this request from others; the answer to one that was made before is given again.
 
         Raises:
             ValueError: if it cannot be made; the learner is as before.
             OSError: if the disk fails; see `recover`.
         """
+        if asked and (answered := self._remembered.answer(asked)) is not None:
+            return answered
         # Before the change and not after it: the last one stays in the journal, or it could not be undone in a replay.
         if self._is_due() and change["do"] != "undo":
             self._try_to_compact()
         kept = prepared(self.learner, change)
-        made = apply_change(self.learner, kept)
+        answer = {"change": self.num_changes + 1, **apply_change(self.learner, kept)}
+        if asked:
+            kept["once"] = record_of(asked, answer)
+            self._remembered.keep(kept["once"])
         self._journal.append(kept)
         self._num_since += 1
         self.num_changes += 1
-        return {"change": self.num_changes, **made}
+        return answer
 
     def sync(self) -> None:
         """Brings all changes made to the disk: then they may be acknowledged.
@@ -105,7 +119,7 @@ class KeptLearner:
         self._open()
 
     def close(self) -> None:
-        """Saves the learner and gives the state free; the snapshot is then all there is.
+        """Saves the learner and gives the state free; the snapshot, and keys of requests, are then all there is.
 
         Raises:
             ValueError: if it cannot be saved; all that was acknowledged is in the journal then.
@@ -115,9 +129,8 @@ class KeptLearner:
             self._journal.sync()
             if self._num_since and knows_something(self.learner):
                 self._compact()
-            self._journal.close()
             if not self._num_since:
-                (self.folder / "journal").unlink(missing_ok=True)
+                _end_journal(self._journal, self._remembered)
         except (InputError, OSError) as error:
             raise InputError(f"{error}; nothing is lost, for changes are in {shown_path(self.folder)}") from error
         finally:
@@ -137,11 +150,17 @@ class KeptLearner:
         (self.folder / "next.safetensors").unlink(missing_ok=True)
         self._saved_bytes = self.path.stat().st_size if snapshot else 0
         if not journal.exists():
+            self._remembered = Remembered()
             self.learner = _begun(self._options) if snapshot is None else FastSlowClassifier.load(self.path)
             _refuse_other_options(self.learner, self._options)
             self._begin_journal(snapshot, 0)
             return
         self._journal = Journal(journal)
+        if self._journal.found[-1:] == [_CLOSED] and self._journal.header.get("snapshot") != snapshot:
+            self._journal.close()  # the file that was all there was has been replaced or taken away
+            journal.unlink()
+            self._open()
+            return
         try:
             self._replay(snapshot)
         except BaseException:
@@ -150,19 +169,16 @@ class KeptLearner:
 
     def _replay(self, snapshot: str | None) -> None:
         header, changes, name = self._journal.header, self._journal.found, shown_path(self._journal.path)
-        if header.get("format") != _FORMAT or header.get("kind") != _KIND or not _is_header(header):
-            raise InputError(f"{name} is no journal of format {_FORMAT}; it was written by something else")
-        notes = [place for place, change in enumerate(changes) if change == {"snapshot": snapshot}]
-        if not notes and header["snapshot"] != snapshot:
-            raise InputError(
-                f"{name} builds on another snapshot than {shown_path(self.path)}: bring back that one, or move "
-                f"{shown_path(self.folder)} away to go on without the changes in it"
-            )
+        first = first_to_replay(self._journal, snapshot, self.path)
         self.learner = _begun(header["parameters"]) if snapshot is None else FastSlowClassifier.load(self.path)
         _refuse_other_options(self.learner, self._options)
         if header["model_sha256"] != self.learner._encoder().sha256:
             raise InputError(f"{name} has features of another model than {shown(self.learner.model)}: bring that back")
-        first = notes[-1] + 1 if notes else 0
+        once = (change["once"] for change in changes if "once" in change)
+        try:
+            self._remembered = Remembered((*header.get("answered", ()), *once))
+        except InputError as error:
+            raise InputError(f"{name} cannot be read ({error})") from error
         self.num_changes = header["changes"] + sum("do" in change for change in changes[:first])
         self._num_since, self._due_at = 0, 1
         for place, change in enumerate(changes[first:], first + 1):
@@ -178,10 +194,7 @@ class KeptLearner:
             self.num_changes += 1
 
     def _begin_journal(self, snapshot: str | None, num_changes: int) -> None:
-        header = {
-            "format": _FORMAT, "kind": _KIND, "snapshot": snapshot, "changes": num_changes,
-            "parameters": self.learner.get_params(), "model_sha256": self.learner._encoder().sha256,
-        }  # fmt: skip
+        header = header_of(self.learner, snapshot, num_changes, self._remembered.records)
         self._journal = Journal.create(self.folder / "journal", header)
         self.num_changes, self._num_since, self._due_at = num_changes, 0, 1
 
@@ -220,20 +233,6 @@ class KeptLearner:
             raise
 
 
-def _is_header(header: Mapping[str, Any]) -> bool:
-    """Whether the first record of a journal says what the others build on."""
-    snapshot, changes, parameters = (header.get(name) for name in ("snapshot", "changes", "parameters"))
-    return (
-        header.keys() == {"format", "kind", "snapshot", "changes", "parameters", "model_sha256"}
-        and (snapshot is None or isinstance(snapshot, str))
-        and isinstance(changes, int)
-        and not isinstance(changes, bool)
-        and changes >= 0
-        and isinstance(parameters, dict)
-        and parameters.keys() == FastSlowClassifier().get_params().keys()
-    )
-
-
 def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
     """A learner of nothing; what is wrong with its options is said now, not to the first who teaches."""
     learner = FastSlowClassifier(**options)
@@ -241,6 +240,16 @@ def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
     checked_threshold(learner.novelty_threshold)
     learner._encoder()
     return learner
+
+
+def _end_journal(journal: Journal, remembered: Remembered) -> None:
+    """All changes are in the snapshot: the journal goes, unless there are keys of requests to remember."""
+    if remembered.records:
+        journal.append(_CLOSED)
+        journal.sync()
+    journal.close()
+    if not remembered.records:
+        journal.path.unlink(missing_ok=True)
 
 
 def _refuse_other_options(learner: FastSlowClassifier, options: Mapping[str, Any]) -> None:

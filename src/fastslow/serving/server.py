@@ -13,9 +13,11 @@ from pathlib import Path
 
 import uvicorn
 
-from fastslow.errors import InputError, shown, shown_path, shown_reason
+from fastslow.errors import InputError, shown, shown_path
 from fastslow.files import read_text
+from fastslow.ports import refusal
 from fastslow.serving.app import create_app
+from fastslow.serving.connections import IDLE_SECONDS, BoundedConnection
 from fastslow.serving.guard import Rules
 from fastslow.serving.kept import KeptLearner
 from fastslow.serving.worker import Worker
@@ -79,17 +81,20 @@ def serve(kept: KeptLearner, host: str, port: int, rules: Rules, say: Callable[[
             worker = Worker(kept)
             try:
                 at = listening.getsockname()
-                say(f"serving on http://{f'[{at[0]}]' if ':' in at[0] else at[0]}:{at[1]}  (its page: /docs)")
+                where = f"http://{f'[{at[0]}]' if ':' in at[0] else at[0]}:{at[1]}"
+                say(f"serving on {where}  (its page: {where}/docs; Ctrl-C saves what was learned, and stops)")
                 config = uvicorn.Config(
                     create_app(worker, rules), log_level="warning", access_log=False, server_header=False,
                     limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE, ws="none", lifespan="off",
+                    http=BoundedConnection, timeout_keep_alive=int(IDLE_SECONDS),
                 )  # fmt: skip
                 _Server(config).run([listening])
             finally:
                 worker.close()
     finally:
         kept.close()
-    say(f"stopped; what was learned is in {kept.path}")
+    learned = f"what was learned is in {shown_path(kept.path)}" if kept.path.exists() else "nothing has been learned"
+    say(f"stopped; {learned}")
 
 
 class _Server(uvicorn.Server):
@@ -110,8 +115,6 @@ class _Server(uvicorn.Server):
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    if not 0 <= port < 2**16:
-        raise InputError(f"got port={port}; 0 to 65535 was expected")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         made = socket.create_server(address[:2], family=family, backlog=_MOST_CONNECTIONS)
@@ -119,9 +122,7 @@ def _bound(host: str, port: int) -> socket.socket:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
     except (OSError, UnicodeError) as error:
-        raise InputError(
-            f"host {shown(host)}, port {port}, cannot be had ({shown_reason(error)}); give others, or end what has them"
-        ) from error
+        raise refusal(host, port, error) from error
 
 
 def _is_local(host: str) -> bool:
