@@ -29,7 +29,7 @@ def shot(browser: Browser, folder: Path, name: str) -> None:
     time.sleep(0.5)
     path = folder / f"{name}.png"
     browser.picture(path)
-    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
     print(path, flush=True)
 
 
