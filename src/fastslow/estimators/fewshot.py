@@ -150,9 +150,9 @@ def load_pretrained(
         ink: whether ink is bright or dark in the images.
         crop: cut each image to its ink.
         backend: what it computes with. "onnx" is onnxruntime, on as many threads as torch has: quicker on a processor
-            by a fifth to a half, equal up to rounding (`docs/export.md`); the model is exported at the first call,
-            which takes seconds and `pip install "fastslow[export]"`, and kept in the user's cache folder. "auto" is
-            that if it was exported before and runs here, and torch else; it never waits.
+            by an eighth to three fifths, equal up to rounding (`docs/export.md`); the model is exported at the first
+            call, which takes seconds and `pip install "fastslow[export]"`, and kept in the user's cache folder. "auto"
+            is that if it was exported before and runs here, and torch else; it never waits.
 
     Returns:
         A `FewShotClassifier`, or an `ExportedClassifier`, which has the same interface but for `method` and `device`.
