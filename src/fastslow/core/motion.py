@@ -23,9 +23,9 @@ class Widths(NamedTuple):
         change: of the speed within `LAG`, m/s.
     """
 
-    place: float = 0.8
-    heading: float = 0.24
-    speed: float = 0.4
+    place: float = 1.0
+    heading: float = 0.17
+    speed: float = 0.55
     change: float = 0.4
 
 
