@@ -70,7 +70,7 @@ class FastSlowForecaster:
         empty: weight of the empty slot, see `ErrorMemory`.
         widths: of keys, see `Widths`.
         slopes: whether slots keep how errors change with the key, and what errors depend on everywhere alike is learned
-            beside them, see `ErrorMemory`: better with as many slots, which take three to five times the memory.
+            beside them, see `ErrorMemory`: better with as many slots, which take two to five times the memory.
         network: in the place of damped constant velocity, see `training.motion.train_motion_network`; of the same rate,
             and as long a horizon or a longer one.
         max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
