@@ -29,28 +29,33 @@ def walkers(count: int, frames: int) -> np.ndarray:
     return random.uniform(-50, 50, (count, 2)) + velocity.cumsum(0) / RATE
 
 
-def taught() -> FastSlowForecaster:
+def taught(**options: Any) -> FastSlowForecaster:
     """A forecaster whose slots are all taken."""
-    forecaster = FastSlowForecaster(rate=RATE)
+    forecaster = FastSlowForecaster(rate=RATE, **options)
     for frame, positions in enumerate(walkers(100, 150).tolist()):
         for number, (x, y) in enumerate(positions):
             forecaster.update(f"teacher {number}", frame / RATE, x, y)
     return forecaster
 
 
-def one(frames: int) -> dict[str, Any]:
-    forecaster, seconds = taught(), []
+def one(frames: int, what: str, **options: Any) -> dict[str, Any]:
+    forecaster, seconds = taught(**options), []
     for frame, ((x, y),) in enumerate(walkers(1, frames).tolist(), 150):
         began = time.perf_counter()
         forecaster.update("one", frame / RATE, x, y)
         if forecaster.ready("one"):
             forecaster.predict("one")
         seconds.append(time.perf_counter() - began)
-    return {"what": "update and predict, one track", "ms": 1e3 * float(np.median(seconds[50:]))}
+    settled = 1e3 * np.array(seconds[len(seconds) // 2 :])
+    return {
+        "what": f"update and predict, one track{what}",
+        "ms": float(np.median(settled)),
+        "mean ms": float(settled.mean()),
+    }
 
 
-def many(count: int, frames: int) -> dict[str, Any]:
-    forecaster, seconds = taught(), []
+def many(count: int, frames: int, what: str, **options: Any) -> dict[str, Any]:
+    forecaster, seconds = taught(**options), []
     for frame, positions in enumerate(walkers(count, frames).tolist(), 150):
         began = time.perf_counter()
         for number, (x, y) in enumerate(positions):
@@ -59,7 +64,7 @@ def many(count: int, frames: int) -> dict[str, Any]:
         seconds.append(time.perf_counter() - began)
     per_frame = 1e3 * float(np.mean(seconds[frames // 2 :]))
     return {
-        "what": f"a frame of {count} tracks, all updated and forecast; {1e3 / RATE:.0f} ms at {RATE:.0f} Hz",
+        "what": f"a frame of {count} tracks, all updated and forecast; {1e3 / RATE:.0f} ms at {RATE:.0f} Hz{what}",
         "ms": per_frame,
     }
 
@@ -85,7 +90,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--tracks", type=int, default=100_000)
     options = parser.parse_args()
-    rows = [one(500), many(1000, 200), *long(options.tracks)]
+    network = FastSlowForecaster.load("pretrained:junction").network
+    rows = [one(500, ""), one(500, ", with a network", network=network), one(500, ", with slopes", slopes=True)]
+    rows += [many(1000, 200, ""), many(1000, 200, ", with a network", network=network)]
+    rows += [many(1000, 200, ", with slopes", slopes=True), *long(options.tracks)]
     write_json(options.json, f"python {shlex.join(sys.argv)}", rows, what="see the docstring of benchmarks/tracks.py")
     for row in rows:
         print(table([row]))

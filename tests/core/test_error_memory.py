@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastslow.core.error_memory import ErrorMemory, _squared_distances
+from fastslow.core.error_memory import ErrorMemory
+from fastslow.core.error_slots import squared_distances
 from fastslow.errors import InputError
 
 
@@ -69,8 +70,8 @@ def test_slots_are_bounded_and_nothing_is_lost_in_merging(seed, slots, count, al
     assert np.allclose((memory.counts[:, None] * memory.squares).sum(0), np.square(errors).sum(2).sum(0))
     apart = np.square(memory.keys[:, None] - memory.keys).sum(2)
     np.fill_diagonal(apart, np.inf)
-    assert np.allclose(memory._apart[: memory.size, : memory.size], apart)
-    assert np.isinf(memory._apart[memory.size :]).all()
+    assert np.allclose(memory._slots.apart[: memory.size, : memory.size], apart)
+    assert np.isinf(memory._slots.apart[memory.size :]).all()
 
 
 def test_a_full_memory_merges_the_two_that_are_nearest():
@@ -134,7 +135,7 @@ def test_distances_are_right_wherever_coordinates_begin_and_however_far_apart_sl
     asked[::2, :2] += 1e9
     wanted = np.array([[sum((a - b) ** 2 for a, b in zip(q, k, strict=True)) for k in keys + place]
                        for q in asked + place])  # fmt: skip
-    for found, right in ((_squared_distances(asked + place, keys + place), wanted),
-                         (_squared_distances(asked + place, keys[:20] + place), wanted[:, :20])):  # fmt: skip
+    for found, right in ((squared_distances(asked + place, keys + place), wanted),
+                         (squared_distances(asked + place, keys[:20] + place), wanted[:, :20])):  # fmt: skip
         assert np.allclose(found, right, rtol=1e-7, atol=1e-6)
-    assert _squared_distances(asked, keys[:0]).shape == (queries, 0)
+    assert squared_distances(asked, keys[:0]).shape == (queries, 0)

@@ -134,12 +134,14 @@ def forecaster_reader(folder: Path, network: MotionNetwork | None = None) -> Rea
 
     def full() -> bytes:
         forecaster = FastSlowForecaster(rate=1000, horizon=2.0, max_slots=4096)
-        memory, steps = forecaster.rule_.memory, forecaster.steps
+        memory = forecaster.rule_.memory
+        of_all = ("prior", "scatter", "level")
+        arrays = {
+            name: np.zeros(part.shape if name in of_all else (4096, *part.shape[1:]))
+            for name, part in memory.arrays().items()
+        }
         keys = np.arange(4096 * 6.0).reshape(4096, 6)
-        memory.restore(
-            {"keys": keys, "errors": np.zeros((4096, steps, 2)), "squares": np.zeros((4096, steps)),
-             "counts": np.ones(4096), "prior": np.zeros(steps)}, 4096,
-        )  # fmt: skip
+        memory.restore(arrays | {"keys": keys, "counts": np.ones(4096)}, 4096)
         forecaster.save(path)
         return path.read_bytes()
 

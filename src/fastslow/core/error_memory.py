@@ -9,6 +9,20 @@ beside an empty slot that says "no error": with slots :math:`s` of :math:`n_s` e
 
 An error is written into the nearest slot if that is alike, else into a new one; where all are taken, the two nearest
 slots become their mean first.
+
+A mean of many errors is at the mean of their keys, where perhaps none of them was. With `shown`, a slot is a Gaussian
+of keys, errors and the numbers :math:`x` that forecasts were made from (see `core.error_slots` for :math:`S_s` and
+:math:`C_s`), attention is to all of it, and what it says changes with the key:
+
+.. math:: w_s = n_s \prod_j (1 + S_{sj})^{-1/2} \exp\Big(-\tfrac12 \sum_j \frac{(q - k_s)_j^2}{1 + S_{sj}}\Big),
+          \qquad \hat y_s(q) = y_s + C_s^\top \frac{q - k_s}{1 + S_s},
+
+and errors depend on :math:`x` beside (:math:`W` of `core.error_line`):
+
+.. math:: \hat e = \sum_s a_s \hat e_s(q) + \Big(x - \sum_s a_s \hat x_s(q)\Big) W,
+          \qquad a_s = \frac{w_s}{w_0 + \sum_s w_s}.
+
+Slopes and :math:`W` are of errors as `NUM_CURVES` smooth curves of time along each axis.
 """
 
 from __future__ import annotations
@@ -19,14 +33,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from fastslow.core.error_checks import LARGEST, LARGEST_KEY, can_be, can_slope
+from fastslow.core.error_line import ErrorLine
+from fastslow.core.error_slots import Group, Slots, squared_distances
 from fastslow.errors import InputError
 
 _ARRAYS = ("keys", "errors", "squares", "counts", "prior")
-#: Queries up to which each is measured by itself, and squares from which on a difference of two is off by 1e-7 or so.
-_FEW, _FAR = 4, 1e8
-#: Errors beyond which there are none, metres; numbers of a key, whose squares must be numbers; and how far means may be
-#: off by rounding.
-_LARGEST, _LARGEST_KEY, _ROUNDING = 1e15, 1e100, 1e-6
+#: With slopes, beside those.
+_SLOPED = ("shown", "spreads", "slopes", "scatter", "level")
+#: Curves that slopes of an error are made of, along each axis: powers of time from 1 on.
+NUM_CURVES = 5
 
 
 class ErrorRead(NamedTuple):
@@ -52,75 +68,124 @@ class ErrorMemory:
         steps: of a forecast.
         empty: weight of the empty slot, in errors.
         alike: distance of keys up to which an error is written into the nearest slot.
+        shown: how many numbers that a forecast was made from are told beside each key, for slopes; None for none.
 
     Attributes:
-        keys: shape (slots, key_size), those in use; a slot of several errors has the mean.
-        errors: mean errors, shape (slots, steps, 2).
-        squares: mean squared lengths of the errors, shape (slots, steps).
-        counts: errors of each slot, shape (slots,).
         prior: mean squared length of all errors so far, shape (steps,); 0 before the first.
         num_written: how many errors that is of.
+        line: what errors depend on linearly; None without slopes.
     """
 
-    def __init__(self, num_slots: int, key_size: int, steps: int, *, empty: float = 1.0, alike: float = 0.5) -> None:
+    def __init__(
+        self, num_slots: int, key_size: int, steps: int, *, empty: float = 1.0, alike: float = 0.5,
+        shown: int | None = None,
+    ) -> None:  # fmt: skip
         if num_slots < 2 or not empty > 0 or not alike >= 0:
             raise InputError(
                 f"got num_slots={num_slots}, empty={empty}, alike={alike}; at least 2 slots, a positive weight and a "
                 "distance were expected"
             )
-        self.empty, self.alike, self.size, self.num_written = empty, alike, 0, 0
-        self._keys, self._errors = np.zeros((num_slots, key_size)), np.zeros((num_slots, steps, 2))
-        self._squares, self._counts = np.zeros((num_slots, steps)), np.zeros(num_slots)
-        self._apart = np.full((num_slots, num_slots), np.inf)  # squared distances of keys
+        self.empty, self.alike, self.num_written = empty, alike, 0
         self.prior = np.zeros(steps)
+        self._drawn = np.kron(_curves(steps), np.eye(2)).T  # of x and y by turns, shape (curves, 2 steps)
+        self._table: np.ndarray | None = None  # what slots say beside the means of errors, once asked
+        self.line = None if shown is None else ErrorLine(shown, len(self._drawn))
+        sloped = None if shown is None else shown + len(self._drawn)
+        self._slots = Slots(num_slots, key_size, 3 * steps + (sloped or 0), sloped)
+
+    @property
+    def size(self) -> int:
+        """Slots in use."""
+        return self._slots.size
 
     @property
     def keys(self) -> Float64[np.ndarray, "slots key"]:
-        """See the class."""
-        return self._keys[: self.size]
+        """Those in use; a slot of several errors has the mean."""
+        return self._slots.keys[: self.size]
 
     @property
     def errors(self) -> Float64[np.ndarray, "slots steps 2"]:
-        """See the class."""
-        return self._errors[: self.size]
+        """Mean errors."""
+        steps = len(self.prior)
+        return self._slots.values[: self.size, : 2 * steps].reshape(self.size, steps, 2)
 
     @property
     def squares(self) -> Float64[np.ndarray, "slots steps"]:
-        """See the class."""
-        return self._squares[: self.size]
+        """Mean squared lengths of the errors."""
+        steps = len(self.prior)
+        return self._slots.values[: self.size, 2 * steps : 3 * steps]
 
     @property
     def counts(self) -> Float64[np.ndarray, " slots"]:
-        """See the class."""
-        return self._counts[: self.size]
+        """Errors of each slot."""
+        return self._slots.counts[: self.size]
 
-    def read(self, keys: Float64[np.ndarray, "queries key"]) -> ErrorRead:
-        """What errors to expect, each query as if alone; changes nothing."""
-        weights = np.exp(-0.5 * _squared_distances(keys, self.keys)) * self.counts
-        total = weights.sum(1)
-        shares = weights / (total + self.empty)[:, None]
-        steps = self.prior.shape[0]
-        error = (shares @ self.errors.reshape(self.size, 2 * steps)).reshape(len(keys), steps, 2)
-        square = shares @ self.squares + (1 - shares.sum(1, keepdims=True)) * self.prior
-        return ErrorRead(error, np.maximum(square - (error * error).sum(2), 0.0), total)
+    def read(
+        self, keys: Float64[np.ndarray, "queries key"], shown: Float64[np.ndarray, "queries shown"] | None = None
+    ) -> ErrorRead:
+        """What errors to expect, each query as if alone; changes nothing.
 
-    def write(self, keys: Float64[np.ndarray, "new key"], errors: Float64[np.ndarray, "new steps 2"]) -> None:
+        Args:
+            keys: of forecasts.
+            shown: what each was made from, where the memory has slopes.
+        """
+        shares, total = self._attention(keys)
+        steps = len(self.prior)
+        means = shares @ self._slots.values[: self.size, : 3 * steps]
+        error = means[:, : 2 * steps].reshape(len(keys), steps, 2)
+        square = means[:, 2 * steps :] + (1 - shares.sum(1, keepdims=True)) * self.prior
+        square = np.maximum(square - (error * error).sum(2), 0.0)
+        told = self._told(shown, len(keys))
+        if self.line is not None:
+            square *= self.line.left
+            error = error + self._beside(keys, shares, told)
+        return ErrorRead(error, square, total)
+
+    def write(
+        self,
+        keys: Float64[np.ndarray, "new key"],
+        errors: Float64[np.ndarray, "new steps 2"],
+        shown: Float64[np.ndarray, "new shown"] | None = None,
+    ) -> None:
         """Writes errors, one after another.
+
+        Args:
+            keys: where and how.
+            errors: what each forecast got wrong.
+            shown: what each was made from, where the memory has slopes.
 
         Raises:
             InputError: if a number is not finite, or beyond all measure; nothing is written then.
         """
-        if not ((np.abs(keys) < _LARGEST_KEY).all() and (np.abs(errors) < _LARGEST).all()):
+        told = self._told(shown, len(keys))
+        fits = (np.abs(keys) < LARGEST_KEY).all() and (np.abs(errors) < LARGEST).all()
+        if not (fits and (np.abs(told) < LARGEST).all()):
             raise InputError(
                 "got keys or errors that are not finite, or beyond all measure; nothing was written: give positions in "
                 "metres"
             )
-        for key, error in zip(keys, errors, strict=True):
-            self._write_one(key, error)
+        squares = (errors * errors).sum(2)
+        values = self._values(errors.reshape(len(errors), -1), squares, told)
+        left = np.empty_like(values)
+        for row, (key, value, square) in enumerate(zip(keys, values, squares, strict=True)):
+            if self.line is not None:
+                left[row] = value - (self._attention(key[None])[0] @ self._slots.values[: self.size])[0]
+            self.num_written += 1
+            self.prior += (square - self.prior) / self.num_written
+            self._slots.add(Group(key, value, 1.0), self.alike)
+        if self.line is not None:
+            self.line.learn(left[:, 3 * len(self.prior) :], told, self.num_written)
+            self._table = None
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that the memory knows, by name: see the attributes."""
-        return {name: getattr(self, name) for name in _ARRAYS}
+        """All that the memory knows, by name."""
+        held = {name: getattr(self, name) for name in _ARRAYS}
+        slots, line = self._slots, self.line
+        if line is None or slots.spreads is None or slots.slopes is None:
+            return held
+        shown = slots.values[: self.size, 3 * len(self.prior) :][:, : line.shown]
+        more = (shown, slots.spreads[: self.size], slots.slopes[: self.size], line.scatter, np.array([line.level]))
+        return held | dict(zip(_SLOPED, more, strict=True))
 
     def restore(self, arrays: Mapping[str, np.ndarray], num_written: int) -> None:
         """Takes what `arrays` gave of another memory in the place of its own.
@@ -128,107 +193,69 @@ class ErrorMemory:
         Raises:
             InputError: if there are more slots than `num_slots`, or they are none that a memory can have.
         """
-        if set(arrays) != {*_ARRAYS} or not all(part.dtype == np.float64 for part in arrays.values()):
-            raise InputError(f"got arrays {sorted(arrays)}; {', '.join(_ARRAYS)} were expected, of 64 bits")
-        keys, errors, squares, counts, prior = (arrays[name] for name in _ARRAYS)
-        room = (self._keys, self._errors, self._squares, self._counts)
-        held = (keys, errors, squares, counts)
-        fits = all(
-            new.shape[1:] == old.shape[1:] and len(new) == len(counts) for new, old in zip(held, room, strict=True)
-        )
-        if not fits or len(counts) > len(self._counts) or prior.shape != self.prior.shape:
+        own, count = self.arrays(), len(arrays.get("counts", ()))
+        if set(arrays) != set(own) or not all(part.dtype == np.float64 for part in arrays.values()):
+            raise InputError(f"got arrays {sorted(arrays)}; {', '.join(own)} were expected, of 64 bits")
+        of_all = ("prior", "scatter", "level")
+        wanted = {name: part.shape if name in of_all else (count, *part.shape[1:]) for name, part in own.items()}
+        fits = all(arrays[name].shape == shape for name, shape in wanted.items())
+        if not fits or count > len(self._slots.counts):
             raise InputError("got slots of another size, or more of them, than this memory has room for")
-        if not _can_be(arrays, num_written):
+        if not can_be(arrays, num_written) or (self.line is not None and not can_slope(arrays, num_written)):
             raise InputError("got slots with numbers that no memory has; save them again")
-        self.size, self.prior, self.num_written = len(counts), prior.copy(), num_written
-        self._apart[:] = np.inf
-        for old, new in zip(room, held, strict=True):
-            old[: self.size] = new
-        for slot in range(self.size):
-            self._measure(slot)
+        self.prior, self.num_written = arrays["prior"].copy(), num_written
+        told = arrays.get("shown", np.zeros((count, 0)))
+        values = self._values(arrays["errors"].reshape(count, 2 * len(self.prior)), arrays["squares"], told)
+        self._slots.restore(arrays["keys"], values, arrays["counts"], arrays.get("spreads"), arrays.get("slopes"))
+        if self.line is not None:
+            self.line.restore(arrays["scatter"], float(arrays["level"][0]), num_written)
+            self._table = None
 
-    def _write_one(self, key: np.ndarray, error: np.ndarray) -> None:
-        square = (error * error).sum(1)
-        self.num_written += 1
-        self.prior += (square - self.prior) / self.num_written
-        if self.size:
-            apart = _squared_distances(key[None], self.keys)[0]
-            nearest = int(apart.argmin())
-            if apart[nearest] <= self.alike**2:
-                self._mix(nearest, key, error, square, 1.0)
-                return
-        if self.size == len(self._counts):
-            self._merge_nearest()
-        self._put(self.size, key, error, square, 1.0)
-        self.size += 1
-        self._measure(self.size - 1)
+    def _values(self, errors: np.ndarray, squares: np.ndarray, told: np.ndarray) -> np.ndarray:
+        """What slots take means of; with slopes, what was shown and curves of errors last."""
+        return np.concatenate([errors, squares, told, *([] if self.line is None else [errors @ self._drawn.T])], 1)
 
-    def _merge_nearest(self) -> None:
-        """Makes room for one."""
-        first, second = sorted(divmod(int(self._apart.argmin()), len(self._counts)))
-        self._mix(first, self._keys[second], self._errors[second], self._squares[second], self._counts[second])
-        last = self.size - 1
-        self.size = last
-        if second != last:
-            self._put(second, self._keys[last], self._errors[last], self._squares[last], self._counts[last])
-        self._apart[last] = self._apart[:, last] = np.inf
-        self._measure(second if second != last else first)
+    def _told(self, shown: np.ndarray | None, rows: int) -> np.ndarray:
+        """What was shown of some rows; no numbers without slopes."""
+        size = 0 if self.line is None else self.line.shown
+        told = np.zeros((rows, 0)) if shown is None else shown
+        if told.shape != (rows, size):
+            raise InputError(f"got shown of shape {told.shape} beside {rows} keys; {rows} rows of {size} were expected")
+        return told
 
-    def _mix(self, slot: int, key: np.ndarray, error: np.ndarray, square: np.ndarray, count: float) -> None:
-        """Takes errors into a slot: means of all of them."""
-        both = self._counts[slot] + count
-        share = count / both
-        for held, new in ((self._keys, key), (self._errors, error), (self._squares, square)):
-            held[slot] += share * (new - held[slot])
-        self._counts[slot] = both
-        self._measure(slot)
+    def _attention(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of the slots in use, shape (queries, slots), and their weight before the empty one had its share."""
+        slots, size = self._slots, self.size
+        if slots.narrow is None:
+            weights = np.exp(-0.5 * squared_distances(keys, slots.keys[:size])) * slots.counts[:size]
+        else:
+            weights = np.exp(-0.5 * squared_distances(keys, slots.keys[:size], slots.narrow[0][:size]))
+            weights *= slots.counts[:size] * slots.narrow[1][:size]
+        total = weights.sum(1)
+        return weights / (total + self.empty)[:, None], total
 
-    def _put(self, slot: int, key: np.ndarray, error: np.ndarray, square: np.ndarray, count: float) -> None:
-        self._keys[slot], self._errors[slot], self._squares[slot], self._counts[slot] = key, error, square, count
-
-    def _measure(self, slot: int) -> None:
-        """How far a slot is from all others."""
-        if slot >= self.size:
-            return
-        apart = _squared_distances(self._keys[slot][None], self.keys)[0]
-        apart[slot] = np.inf
-        self._apart[slot, : self.size] = self._apart[: self.size, slot] = apart
+    def _beside(self, keys: np.ndarray, shares: np.ndarray, told: np.ndarray) -> np.ndarray:
+        """What slopes and the line add to means of errors, shape (queries, steps, 2)."""
+        slots, line, size = self._slots, self.line, self.size
+        assert line is not None and slots.spreads is not None and slots.slopes is not None  # noqa: PT018
+        if not size:
+            return np.zeros((len(keys), len(self.prior), 2))
+        if self._table is None:
+            shown = slice(3 * len(self.prior), 3 * len(self.prior) + line.shown)
+            steep = slots.slopes[:size, :, line.shown :] - slots.slopes[:size, :, : line.shown] @ line.weights
+            steep /= 1 + slots.spreads[:size, :, None]
+            still = slots.values[:size, shown] @ line.weights
+            still += np.einsum("sk,ska->sa", slots.keys[:size] - slots.keys[:1], steep)
+            self._table = np.concatenate([steep.reshape(size, -1), still], 1)
+        means = shares @ self._table
+        away, answers = keys - slots.keys[0], line.weights.shape[1]
+        found = told @ line.weights - means[:, -answers:]
+        found += (means[:, :-answers].reshape(len(keys), -1, answers) * away[:, :, None]).sum(1)
+        drawn: np.ndarray = (found @ self._drawn).reshape(len(keys), len(self.prior), 2)
+        return drawn
 
 
-def _can_be(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
-    """Whether numbers are those of a memory: counts whole and of all that was written, means of what they can be of."""
-    _, errors, squares, counts, prior = (arrays[name] for name in _ARRAYS)
-    most = {"keys": _LARGEST_KEY, "errors": _LARGEST}
-    if not all((np.abs(part) < most.get(name, 2 * _LARGEST**2)).all() for name, part in arrays.items()):
-        return False
-    if (counts < 1).any() or (counts != np.round(counts)).any() or counts.sum() != num_written:
-        return False
-    least, both = np.square(errors).sum(2), counts @ squares / max(num_written, 1)  # of a mean, and of all slots
-    return bool(
-        (squares >= least * (1 - _ROUNDING) - _ROUNDING**2).all()
-        and np.allclose(prior, both, rtol=_ROUNDING, atol=_ROUNDING**2)
-    )
-
-
-def _squared_distances(
-    queries: Float64[np.ndarray, "queries key"], keys: Float64[np.ndarray, "slots key"]
-) -> Float64[np.ndarray, "queries slots"]:
-    """By differences of squares, which is quick, where those are small enough to tell neighbours apart.
-
-    Squares count from the first slot, for coordinates may count from far away, as UTM's do. Where a slot or a query is
-    far from that one, and where there are few queries, each is taken from each.
-    """
-    if len(queries) > _FEW and len(keys):
-        ours, theirs = queries - keys[0], keys - keys[0]
-        squares = np.square(ours).sum(1, keepdims=True), np.square(theirs).sum(1)
-        if max(part.max() for part in squares) < _FAR:
-            apart: np.ndarray = ours @ (-2 * theirs.T)
-            apart += squares[0]
-            apart += squares[1]
-            np.maximum(apart, 0.0, out=apart)
-            return apart
-    apart = np.empty((len(queries), len(keys)))
-    for row, query in enumerate(queries):
-        differences = query - keys
-        np.einsum("sk,sk->s", differences, differences, out=apart[row])
-    return apart
+def _curves(steps: int) -> Float64[np.ndarray, "steps curves"]:
+    """Smooth curves of time that begin at 0, of length 1 and at right angles to one another."""
+    times = np.arange(1, steps + 1) / steps
+    return np.linalg.qr(times[:, None] ** np.arange(1, min(NUM_CURVES, steps) + 1))[0]

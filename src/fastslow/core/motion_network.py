@@ -60,14 +60,29 @@ class MotionNetwork:
         """Samples of a forecast."""
         return len(self.layers[-1].bias) // 2
 
+    @property
+    def num_hidden(self) -> int:
+        """Numbers that the last layer sees."""
+        return len(self.layers[-1].weight)
+
     def forecast(self, pasts: Float64[np.ndarray, "rows samples 2"]) -> Float64[np.ndarray, "rows steps 2"]:
         """Positions to come, metres, from the last `samples` of each past."""
+        return self.answered(pasts, self.hidden(pasts))
+
+    def hidden(self, pasts: Float64[np.ndarray, "rows samples 2"]) -> Float64[np.ndarray, "rows hidden"]:
+        """What the last layer sees of them."""
         seen = pasts[:, -self.samples :]
         numbers = self._frame.inputs(seen).reshape(len(seen), -1)
         for layer in self.layers[:-1]:
             numbers = np.maximum(numbers @ layer.weight + layer.bias, 0.0)
-        answers = numbers @ self.layers[-1].weight + self.layers[-1].bias
-        return self._frame.positions(seen, answers.reshape(len(seen), self.steps, 2))
+        return numbers
+
+    def answered(
+        self, pasts: Float64[np.ndarray, "rows samples 2"], hidden: Float64[np.ndarray, "rows hidden"]
+    ) -> Float64[np.ndarray, "rows steps 2"]:
+        """`forecast` of pasts whose `hidden` is at hand."""
+        answers = hidden @ self.layers[-1].weight + self.layers[-1].bias
+        return self._frame.positions(pasts[:, -self.samples :], answers.reshape(len(pasts), self.steps, 2))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All weights by name."""

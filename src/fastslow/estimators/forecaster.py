@@ -16,11 +16,10 @@ from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.resample import moments_of, resampled
 from fastslow.errors import InputError, shown
-from fastslow.estimators.corrected import CorrectedMotion
+from fastslow.estimators.corrected import CHOSEN, CorrectedMotion, numbers_shown
 from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
 from fastslow.estimators.live_tracks import LiveTracks
 
-_WIDTHS = Widths()
 #: Slots of which distances from one another fit into memory; steps of a forecast, samples a second, and samples made up
 #: between two updates; numbers of steps in all slots, which a file holds; what is no number of samples; and the least
 #: width, of which even the farthest place is some number.
@@ -67,8 +66,10 @@ class FastSlowForecaster:
         horizon: seconds ahead.
         learn_every: seconds from one moment of a track that is learned from to the next.
         max_slots: of the memory.
-        empty: weight of the empty slot, see `ErrorMemory`.
-        widths: of keys, see `Widths`.
+        empty: weight of the empty slot, see `ErrorMemory`; None for what was chosen for its kind of slots.
+        widths: of keys, see `Widths`; None likewise.
+        slopes: of slots, and a line beside them, see `ErrorMemory`: two to five times the memory, better two seconds
+            ahead of many tracks, worse four seconds ahead and after a few.
         network: in the place of damped constant velocity, see `training.motion.train_motion_network`; of the same rate,
             and as long a horizon or a longer one.
         max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
@@ -85,8 +86,9 @@ class FastSlowForecaster:
         horizon: Any = 2.0,  # noqa: ANN401
         learn_every: Any = 0.2,  # noqa: ANN401
         max_slots: Any = 256,  # noqa: ANN401
-        empty: Any = 1.0,  # noqa: ANN401
-        widths: Any = _WIDTHS,  # noqa: ANN401
+        empty: Any = None,  # noqa: ANN401
+        widths: Any = None,  # noqa: ANN401
+        slopes: Any = False,  # noqa: ANN401
         network: Any = None,  # noqa: ANN401
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
@@ -94,13 +96,16 @@ class FastSlowForecaster:
         times = {"rate": rate, "horizon": horizon, "learn_every": learn_every, "max_gap": max_gap}
         for name, value in (times | {"drop_after": drop_after}).items():
             refuse_unless_positive(name, value, "seconds or Hz")
+        if not isinstance(slopes, bool):
+            raise InputError(f"got slopes={shown(slopes)}; True or False was expected")
+        widths, empty = (CHOSEN[slopes][k] if given is None else given for k, given in enumerate((widths, empty)))
         refuse_unless_positive("empty", empty, "of errors")
         refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
         _refuse_too_many(**{name: float(value) for name, value in times.items()}, max_slots=max_slots)
         _refuse_widths(widths)
         if network is not None and not isinstance(network, MotionNetwork):
             raise InputError(f"got network={shown(network)}; a MotionNetwork was expected, or None")
-        self.network = network
+        self.network, self.slopes = network, slopes
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
         self._every = max(1, round(self.learn_every * self.rate))  # samples
@@ -220,7 +225,8 @@ class FastSlowForecaster:
         return load_forecaster(path, cls)
 
     def _forget(self) -> None:
-        memory = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty)
+        told = numbers_shown(self.rate, self.network) if self.slopes else None
+        memory = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty, shown=told)
         self._rule = CorrectedMotion(memory, rate=self.rate, steps=self.steps, widths=self.widths, network=self.network)
         self._live = LiveTracks(
             self.rate,

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound=FastSlowForecaster)
 
-_FORMAT, _KIND = 2, "forecaster"
+#: Format 2 knew of no slopes.
+_FORMAT, _WITHOUT_SLOPES, _KIND = 3, 2, "forecaster"
 _OF_NETWORK = "network."
 _MAX_BYTES, _MOST_SAMPLES = 2**28, 100_000
 #: Forecasters that ship with the library, and how they are asked for.
 _SHIPPED, _PREFIX = Path(__file__).parent.parent / "pretrained" / "forecasters", "pretrained:"
-_PARAMETERS = ("rate", "horizon", "learn_every", "max_slots", "empty", "max_gap", "drop_after")
+_PARAMETERS = ("rate", "horizon", "learn_every", "max_slots", "empty", "max_gap", "drop_after", "slopes")
 
 
 def save_forecaster(path: str | Path, forecaster: FastSlowForecaster) -> None:
@@ -62,14 +63,16 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
     path = _located(path)
     tensors, header = load_tensors(path, _MAX_BYTES)
     name = shown_path(path)
-    if header.get("format") != _FORMAT or header.get("kind") != _KIND:
+    if header.get("format") not in (_FORMAT, _WITHOUT_SLOPES) or header.get("kind") != _KIND:
         raise InputError(f"{name} holds no forecaster of format {_FORMAT}; it was saved by something else")
     try:
-        if set(header["parameters"]) != set(_PARAMETERS):
+        without = {"slopes": False} if header["format"] == _WITHOUT_SLOPES else {}
+        parameters = header["parameters"] | without
+        if set(header["parameters"]) != set(_PARAMETERS) - set(without):
             raise InputError(f"its parameters are not {', '.join(_PARAMETERS)}")
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         network = _network(arrays, header)
-        forecaster = kind(**header["parameters"], widths=header["widths"], network=network)
+        forecaster = kind(**parameters, widths=header["widths"], network=network)
         damping, written = header["damping"], header["num_written"]
         if type(damping) is not float or not 0 <= damping < 1 or type(written) is not int or not written < 2**53:
             raise InputError("its numbers are none that a forecaster has")

@@ -35,7 +35,7 @@ from fastslow.studies.track_learners import (
     rows_of,
 )  # fmt: skip
 from fastslow.studies.track_meta import MAML, MetaNet
-from fastslow.studies.track_networks import Online, Seq2Seq, Supervised, literal_network, mlp
+from fastslow.studies.track_networks import MLP, Online, Seq2Seq, Supervised, literal_network, mlp
 
 #: Tracks that are trained on, at most, and tracks that are adapted to.
 TRAINED, TEN = 150, 10
@@ -43,9 +43,10 @@ TRAINED, TEN = 150, 10
 _EVERY, _MOMENTS = 0.4, 0.2
 
 
-def remembering_mlp(setting: Setting, *, stream: bool = False, slots: int = SLOTS) -> Remembering:
+def remembering_mlp(setting: Setting, *, stream: bool = False, slots: int = SLOTS, slopes: bool = False) -> Remembering:
     """The network of two hidden layers as it was trained, and a memory of its errors."""
-    return Remembering(setting, Supervised(setting, mlp), stream=stream, slots=slots)
+    base = Supervised(setting, mlp)
+    return Remembering(setting, base, stream=stream, slots=slots, hidden=base.hidden, num_hidden=MLP, slopes=slopes)
 
 
 #: Learners by the name of their row.
@@ -69,6 +70,7 @@ LEARNERS: dict[str, Callable[[Setting], TrackLearner]] = {
     "mlp-finetuned": functools.partial(Supervised, make=mlp, adapt_rate=1e-3),
     "memory": lambda setting: Remembering(setting, Damped(setting)),
     "memory-on-mlp": remembering_mlp,
+    "memory-slopes-on-mlp": functools.partial(remembering_mlp, slopes=True),
 }
 #: Those of the smallest budget.
 QUICK = ("constant-velocity", "damped", "kalman", "literal-nmn", "memory-network", "mlp-finetuned", "memory-on-mlp")

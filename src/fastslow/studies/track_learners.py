@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
 
 from fastslow.core.error_memory import ErrorMemory
-from fastslow.core.motion import Widths, motion_of, samples_needed
+from fastslow.core.motion import Motion, Widths, motion_of, samples_needed
 from fastslow.core.motion_frames import AlignedFrame, varied
 from fastslow.data.tracks.resample import Windows
-from fastslow.estimators.corrected import CorrectedMotion
+from fastslow.estimators.corrected import CHOSEN, CorrectedMotion, numbers_shown, of_moving, velocities_shown
 
 #: Samples that are seen before a forecast, and samples of one (Sec. 4.2).
 SEEN = STEPS = 50
-#: Of the memory of errors, chosen on streams of junctions and of held-out cyclists.
-WIDTHS, EMPTY, SLOTS = Widths(0.8, 0.24, 0.4, 0.4), 1.0, 2048
+#: Of the memory of errors.
+SLOTS = 2048
 #: Ratios of the variances of a Kalman filter's acceleration and its measurements, 1/s^4, of which the best is taken.
 _RATIOS = np.geomspace(1e-2, 1e6, 33)
 #: Strengths of ridge regression, per row, of which the best is taken; and varied copies of each window.
@@ -75,7 +76,8 @@ class Damped:
 
     def __init__(self, setting: Setting, *, fitted: bool = True) -> None:
         self.rate, self._fitted = setting.rate, fitted
-        self._rule = CorrectedMotion(ErrorMemory(2, 6, STEPS), rate=setting.rate, steps=STEPS, widths=WIDTHS)
+        memory = ErrorMemory(2, 6, STEPS)
+        self._rule = CorrectedMotion(memory, rate=setting.rate, steps=STEPS, widths=Widths())
 
     def train(self, windows: Windows) -> None:
         """See `TrackLearner`."""
@@ -208,11 +210,19 @@ class Remembering:
         base: what is corrected.
         stream: whether each call of `adapt_step` brings other windows.
         slots: of the memory.
+        hidden: what the last layer of `base` sees of windows; None for the velocities that a movement is read from.
+        num_hidden: numbers of that.
+        slopes: for slots with slopes, see `ErrorMemory`.
     """
 
-    def __init__(self, setting: Setting, base: TrackLearner, *, stream: bool = False, slots: int = SLOTS) -> None:
-        self.rate, self.base, self._stream = setting.rate, base, stream
-        self.memory = ErrorMemory(slots, 6, STEPS, empty=EMPTY)
+    def __init__(
+        self, setting: Setting, base: TrackLearner, *, stream: bool = False, slots: int = SLOTS,
+        hidden: Callable[[np.ndarray], np.ndarray] | None = None, num_hidden: int = 0, slopes: bool = False,
+    ) -> None:  # fmt: skip
+        self.rate, self.base, self._stream, self._hidden, self._slopes = setting.rate, base, stream, hidden, slopes
+        shown = num_hidden + 1 if hidden else numbers_shown(setting.rate, None)
+        self._widths, empty = CHOSEN[slopes]
+        self.memory = ErrorMemory(slots, 6, STEPS, empty=empty, shown=shown if slopes else None)
 
     def train(self, windows: Windows) -> None:
         """See `TrackLearner`."""
@@ -222,11 +232,17 @@ class Remembering:
         """See `TrackLearner`; further steps with the same windows change nothing."""
         if self._stream or not self.memory.num_written:
             motion = motion_of(windows.seen[:, -samples_needed(self.rate) :], self.rate)
-            self.memory.write(motion.keys(WIDTHS), motion.turned(windows.future - self.base.forecast(windows.seen)))
+            errors = motion.turned(windows.future - self.base.forecast(windows.seen))
+            self.memory.write(motion.keys(self._widths), errors, self._shown(windows.seen, motion))
 
     def forecast(self, seen: np.ndarray) -> np.ndarray:
         """See `TrackLearner`."""
         motion = motion_of(seen[:, -samples_needed(self.rate) :], self.rate)
-        error = motion.turned_back(self.memory.read(motion.keys(WIDTHS)).error)
-        corrected: np.ndarray = self.base.forecast(seen) + error
+        read = self.memory.read(motion.keys(self._widths), self._shown(seen, motion))
+        corrected: np.ndarray = self.base.forecast(seen) + motion.turned_back(read.error)
         return corrected
+
+    def _shown(self, seen: np.ndarray, motion: Motion) -> np.ndarray | None:
+        if not self._slopes:
+            return None
+        return of_moving(self._hidden(seen) if self._hidden else velocities_shown(seen, self.rate), motion)

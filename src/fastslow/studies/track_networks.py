@@ -55,7 +55,11 @@ class Shown:
         return self.frame.positions(seen, answers.double().numpy().reshape(len(seen), -1, 2) * self.target_scale)
 
 
-def mlp(num_shown: int, width: int = 64) -> nn.Module:
+#: Units of each layer of `mlp`.
+MLP = 64
+
+
+def mlp(num_shown: int, width: int = MLP) -> nn.Module:
     """Two hidden layers, from velocities to what constant velocity gets wrong."""
     layers = [nn.Linear(2 * num_shown, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
     return nn.Sequential(nn.Flatten(), *layers, nn.Linear(width, 2 * STEPS))
@@ -138,6 +142,12 @@ class Supervised:
     def forecast(self, seen: np.ndarray) -> np.ndarray:
         """See `TrackLearner`."""
         return self.shown.positions(seen, self.network(self.shown.inputs(seen)))
+
+    @torch.no_grad()
+    def hidden(self, seen: np.ndarray) -> np.ndarray:
+        """What the last layer of `mlp` sees of windows, shape (windows, units)."""
+        numbers: np.ndarray = self.network[:-1](self.shown.inputs(seen)).double().numpy()  # type: ignore[index]
+        return numbers
 
     def _step(self, optimiser: torch.optim.Optimizer, seen: np.ndarray, future: np.ndarray) -> None:
         optimiser.zero_grad()

@@ -1,0 +1,207 @@
+"""How the memory of errors was chosen: streams of pedestrians at made-up junctions, and of cyclists of VRU.
+
+`FASTSLOW_DATA=... python benchmarks/slots.py --json results/benchmark_slots.json`, one thread. Each track is forecast
+at its first window and then learned, a moment every 0.2 s; the network is trained on cyclists of other junctions, or on
+the other half of VRU's. "stream" is squared error over the network's own from the 26th track on, "ten" that on all
+other tracks after ten. Pedestrians of VRU take no part.
+
+Keys are learned, too: their widths and the weight of the empty slot, and two more numbers of a key made linearly of the
+velocities, by Adam on the errors that a memory of everything but a track's own moments makes, the line beside it solved
+in closed form at each step, at other junctions than those that are asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from timing import table, write_json
+
+from fastslow.core import error_line
+from fastslow.core.error_memory import ErrorMemory, _curves
+from fastslow.core.motion import Motion, Widths, motion_of
+from fastslow.core.motion_frames import AlignedFrame
+from fastslow.core.motion_network import MotionNetwork
+from fastslow.data.tracks.base import TrackData
+from fastslow.data.tracks.duplicates import each_movement_once
+from fastslow.data.tracks.junction import make_junction
+from fastslow.data.tracks.registry import load_tracks
+from fastslow.data.tracks.resample import resampled, windows_of
+from fastslow.estimators.corrected import of_moving
+from fastslow.training.motion import train_motion_network
+
+SEEN = STEPS = 50
+EVERY, TEN, TRACKS, LATE = 0.2, 10, 60, 25
+CHOSEN, EMPTY = Widths(), 4.0
+BEFORE, EMPTY_BEFORE = Widths(0.8, 0.24, 0.4, 0.4), 1.0
+
+
+class Stream(NamedTuple):
+    """Moments of tracks: what the network got wrong, and what it saw."""
+
+    group: str
+    motion: Motion
+    errors: np.ndarray
+    shown: np.ndarray
+    velocities: np.ndarray
+    rows: list[np.ndarray]  # of each track, in time
+
+
+class Way(NamedTuple):
+    """A memory."""
+
+    what: str
+    slots: int = 256
+    slopes: bool = True
+    widths: Widths = CHOSEN
+    empty: float = EMPTY
+    strength: float = error_line.STRENGTH
+    mapped: np.ndarray | None = None
+
+    def keys(self, stream: Stream) -> np.ndarray:
+        keys = stream.motion.keys(self.widths)
+        return keys if self.mapped is None else np.concatenate([keys, stream.velocities @ self.mapped], 1)
+
+
+def stream_of(group: str, network: MotionNetwork, tracks: TrackData, rate: float) -> Stream:
+    windows = windows_of(resampled(tracks, rate), seen=SEEN, future=STEPS, every=round(EVERY * rate))
+    motion = motion_of(windows.seen, rate)
+    rows = [np.flatnonzero(windows.track == track) for track in np.unique(windows.track)]
+    order = np.random.default_rng(0).permutation(len(rows))[:TRACKS]
+    return Stream(
+        group, motion, motion.turned(windows.future - network.forecast(windows.seen)),
+        of_moving(network.hidden(windows.seen), motion),
+        AlignedFrame(rate).inputs(windows.seen).reshape(len(windows.seen), -1), [rows[k] for k in order],
+    )  # fmt: skip
+
+
+def streams(sites: int) -> Iterator[tuple[Stream, bool]]:
+    """Those that are asked, and those at 25 Hz that keys are learned on."""
+    for rate in (25.0, 12.5):
+        cyclists = make_junction(sites=4, tracks_per_site=150, kinds=("cyclist",), seed=900)
+        network = train_motion_network(cyclists, rate=rate, samples=SEEN, steps=STEPS, training_steps=1500)
+        for seed, learned in [(500 + k, False) for k in range(sites)] + [(700 + k, True) for k in range(6)]:
+            if not learned or rate == 25.0:
+                count = 24 if learned else TRACKS
+                tracks = make_junction(tracks_per_site=count, kinds=("pedestrian",), seed=seed)
+                yield stream_of(f"junctions, {rate:g} Hz", network, tracks, rate), learned
+        known = each_movement_once(load_tracks("vru")).of_kind("cyclist")
+        order = np.random.default_rng(77).permutation(known.num_tracks)
+        halves = [sorted(half.tolist()) for half in np.array_split(order, 2)]
+        for here, other in (halves, halves[::-1]):
+            network = train_motion_network(
+                known.select(other), rate=rate, samples=SEEN, steps=STEPS, training_steps=1500
+            )
+            yield stream_of(f"cyclists of VRU, {rate:g} Hz", network, known.select(here), rate), False
+
+
+@contextmanager
+def strength(value: float) -> Iterator[None]:
+    usual, error_line.STRENGTH = error_line.STRENGTH, value
+    try:
+        yield
+    finally:
+        error_line.STRENGTH = usual
+
+
+def measured(way: Way, stream: Stream) -> tuple[float, float]:
+    """Ratios of squares of a stream and of ten."""
+    keys = way.keys(stream)
+    shown = stream.shown if way.slopes else None
+    size = stream.shown.shape[1] if way.slopes else None
+    memory = ErrorMemory(way.slots, keys.shape[1], STEPS, empty=way.empty, shown=size)
+
+    def off(rows: np.ndarray) -> float:
+        error = memory.read(keys[rows], None if shown is None else shown[rows]).error
+        return float(np.square(stream.errors[rows] - error).sum())
+
+    firsts = np.array([rows[0] for rows in stream.rows])
+    plain = np.square(stream.errors[firsts]).sum((1, 2))
+    streamed, ten = [], 1.0
+    with strength(way.strength):
+        for number, rows in enumerate(stream.rows):
+            if number == TEN:
+                ten = off(firsts[TEN:]) / plain[TEN:].sum()
+            streamed.append(off(rows[:1]))
+            memory.write(keys[rows], stream.errors[rows], None if shown is None else shown[rows])
+    return sum(streamed[LATE:]) / float(plain[LATE:].sum()), ten
+
+
+def learned_keys(known: list[Stream], *, mapped: bool, steps: int = 40) -> Way:
+    """Keys of least error on streams, each moment asked of all but its own track's."""
+    torch.manual_seed(0)
+    curves = np.kron(_curves(STEPS), np.eye(2))
+    sites = []
+    for stream in known:
+        track = np.concatenate([np.full(len(rows), number) for number, rows in enumerate(stream.rows)])
+        rows = np.concatenate(stream.rows)
+        parts = (
+            stream.motion.keys(Widths(1.0, 1.0, 1.0, 1.0))[rows], stream.velocities[rows], stream.shown[rows],
+            stream.errors[rows].reshape(len(rows), -1) @ curves,
+        )  # fmt: skip
+        sites.append([torch.from_numpy(part).float() for part in parts] + [torch.from_numpy(track)])
+    widths = torch.tensor([*BEFORE, EMPTY_BEFORE]).log().requires_grad_()
+    more = torch.zeros(known[0].velocities.shape[1], 2).normal_(0, 0.1).requires_grad_(mapped)
+    optimiser = torch.optim.Adam([widths, *([more] if mapped else [])], 0.03)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        for keys, velocities, shown, wanted, track in sites:
+            w = widths.exp()
+            scaled = torch.cat([keys / w[[0, 0, 1, 1, 2, 3]], *([velocities @ more] if mapped else [])], 1)
+            weights = torch.exp(-0.5 * torch.cdist(scaled, scaled).square()) * (track[:, None] != track)
+            shares = weights / (weights.sum(1, keepdim=True) + w[4])
+            x, y = shown - shares @ shown, wanted - shares @ wanted
+            ridge = error_line.STRENGTH * shown.square().mean() * torch.eye(x.shape[1])
+            line = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
+            loss = (y - x @ line).square().sum() / wanted.square().sum() / len(sites)
+            loss.backward()
+        optimiser.step()
+    *learned, empty = widths.detach().exp().double().tolist()
+    name = "widths and two more numbers of keys learned" if mapped else "widths learned"
+    return Way(name, widths=Widths(*learned), empty=empty, mapped=more.detach().double().numpy() if mapped else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--sites", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    made = list(streams(options.sites))
+    asked = [stream for stream, learned in made if not learned]
+    known = [stream for stream, learned in made if learned]
+    ways = [
+        Way("means, as before", slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
+        Way("means, as before", slots=2048, slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
+        Way("slopes, as before else, no line", widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
+        Way("slopes, as before else, no line", slots=2048, widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
+        Way("slopes and line, as before else", widths=BEFORE, empty=EMPTY_BEFORE),
+        Way("as chosen"),
+        Way("as chosen", slots=2048),
+        Way("empty slot 1", empty=1.0),
+        learned_keys(known, mapped=False),
+        learned_keys(known, mapped=True),
+    ]
+    rows: list[dict[str, Any]] = []
+    for way in ways:
+        found: dict[str, list[tuple[float, float]]] = {}
+        for stream in asked:
+            found.setdefault(stream.group, []).append(measured(way, stream))
+        means = {name: np.exp(np.log(pairs).mean(0)).round(4).tolist() for name, pairs in found.items()}
+        row = {"what": way.what, "slots": way.slots, "widths": [round(x, 3) for x in way.widths],
+               "empty": round(way.empty, 3)}  # fmt: skip
+        row |= {f"{name}, {kind}": pair[k] for name, pair in means.items() for k, kind in enumerate(("stream", "ten"))}
+        rows.append(row)
+        print(table([row]), flush=True)
+    write_json(options.json, f"python {shlex.join(sys.argv)}", rows, what="see the docstring of benchmarks/slots.py")
+
+
+if __name__ == "__main__":
+    main()

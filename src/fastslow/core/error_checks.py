@@ -1,0 +1,51 @@
+"""Whether numbers can be those of a memory of errors: what is read from a file may be anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+#: Errors beyond which there are none, metres, and numbers that a forecast was made from; and numbers of a key, whose
+#: squares must be numbers.
+LARGEST, LARGEST_KEY = 1e15, 1e100
+#: How far means may be off by rounding.
+_ROUNDING = 1e-6
+
+
+def can_be(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
+    """Whether counts are whole and of all that was written, and means of what they can be of."""
+    errors, squares, counts, prior = (arrays[name] for name in ("errors", "squares", "counts", "prior"))
+    most = {"errors": LARGEST, "shown": LARGEST}
+    most |= dict.fromkeys(("keys", "spreads", "slopes", "scatter", "level"), LARGEST_KEY)
+    if not all((np.abs(part) < most.get(name, 2 * LARGEST**2)).all() for name, part in arrays.items()):
+        return False
+    if (counts < 1).any() or (counts != np.round(counts)).any() or counts.sum() != num_written:
+        return False
+    least, both = np.square(errors).sum(2), counts @ squares / max(num_written, 1)  # of a mean, and of all slots
+    return bool(
+        (squares >= least * (1 - _ROUNDING) - _ROUNDING**2).all()
+        and np.allclose(prior, both, rtol=_ROUNDING, atol=_ROUNDING**2)
+    )
+
+
+def can_slope(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
+    """Whether slopes are those of slots with such spreads and errors, and sums of squares and products can be those."""
+    spreads, slopes, scatter, level = (arrays[name] for name in ("spreads", "slopes", "scatter", "level"))
+    shown = arrays["shown"].shape[1]
+    if (spreads < 0).any() or (spreads[arrays["counts"] == 1] != 0).any():
+        return False
+    # |covariance| is at most the product of deviations: of curves of errors at most their length, of x at most its own
+    most = np.full((len(spreads), slopes.shape[2]), LARGEST**2)
+    most[:, shown:] = arrays["squares"].sum(1, keepdims=True)
+    if (np.square(slopes) > spreads[:, :, None] * most[:, None] * (1 + _ROUNDING) + _ROUNDING**2).any():
+        return False
+    room = _ROUNDING * max(float(np.trace(scatter)), _ROUNDING)
+    products, of_x, of_y = scatter[:shown, shown:], scatter.diagonal()[:shown], scatter.diagonal()[shown:]
+    if not 0 <= of_x.sum() <= 4 * max(num_written, 1) * level[0] * (1 + _ROUNDING) or (of_y < 0).any():
+        return False  # what is left of a number is no more than that and a mean of those before
+    if (np.square(products) > of_x[:, None] * of_y * (1 + _ROUNDING)).any():
+        return False
+    if (np.abs(scatter - scatter.T) > room).any():
+        return False
+    return bool((np.linalg.eigvalsh(scatter) >= -room).all())
