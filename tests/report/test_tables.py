@@ -137,6 +137,14 @@ def test_long_series_are_for_figures_and_have_no_columns_unless_there_is_nothing
     assert "norm, batch 8" in results_page([dataclasses.replace(plain, numbers=series)])
 
 
+def test_rows_differ_by_the_unit_of_a_number_and_not_by_its_absence():
+    plain, other = result(0.9, 0), result(0.8, 0, split="lake")
+    more = dataclasses.replace(other, numbers={**other.numbers, "far": Interval(0.5, None, 1, "m")})
+    assert {row["differs in"] for row in rows(plain, more)} == {'split="vinyals"', 'split="lake"'}
+    with_unit = dataclasses.replace(plain, numbers={**plain.numbers, "far": Interval(0.5, None, 1, "k")})
+    assert {row["differs in"].split(", ")[-1] for row in rows(with_unit, more)} == {'units.far="k"', 'units.far="m"'}
+
+
 def test_what_a_protocol_fixed_for_all_rows_is_said_below():
     assert 'In all rows: part "test", n_way 5' in results_page([result(0.9, 0), result(0.9, 0, steps=5)])
 

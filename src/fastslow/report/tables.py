@@ -35,6 +35,8 @@ COURSE = "m^2 of a course"
 #: Units of numbers that come in long series over a run: figures show them, and no table of many runs.
 SERIES = ("cosine", "loss per parameter", COURSE)
 _NOTHING = "-"
+#: What names of facts begin with that are units of numbers.
+_UNITS = "units."
 #: What a title says of the option `rotations`.
 _TURNED = {"classes": "each in four rotations", "episode": "each turned by an angle drawn for the episode"}
 
@@ -200,14 +202,20 @@ def _facts(result: Result) -> dict[str, Any]:
     return {
         "study": cell.study, "data": cell.data, "method": cell.method, "options": dict(cell.options),
         "protocol": dict(result.provenance.protocol),
-        "units": {name: number.unit for name, number in sorted(result.numbers.items())},
+        _UNITS.removesuffix("."): {name: number.unit for name, number in sorted(result.numbers.items())},
     }  # fmt: skip
 
 
 def _differences(facts: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> str:
-    """The facts in which a row differs from others that look the same in all columns; "" where it is alone."""
+    """The facts in which a row differs from others that look the same in all columns; "" where it is alone.
+
+    What was measured of one row and not of another is none; the unit in which it was is.
+    """
     names = sorted({name for other in alike for name in other})
-    apart = [name for name in names if len({other.get(name, _NOTHING) for other in alike}) > 1]
+    found = {name: {other.get(name, _NOTHING) for other in alike} for name in names}
+    units = [name for name in names if name.startswith(_UNITS)]
+    found |= {name: found[name] - {_NOTHING} for name in units}
+    apart = [name for name in names if len(found[name]) > 1]
     return ", ".join(f"{name.removeprefix('options.')}={facts.get(name, _NOTHING)}" for name in apart)
 
 
