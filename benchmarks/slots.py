@@ -34,13 +34,14 @@ from fastslow.data.tracks.duplicates import each_movement_once
 from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.registry import load_tracks
 from fastslow.data.tracks.resample import resampled, windows_of
-from fastslow.estimators.corrected import of_moving
+from fastslow.estimators.corrected import CHOSEN, of_moving
 from fastslow.training.motion import train_motion_network
 
 SEEN = STEPS = 50
 EVERY, TEN, TRACKS, LATE = 0.2, 10, 60, 25
-CHOSEN, EMPTY = Widths(), 4.0
-BEFORE, EMPTY_BEFORE = Widths(0.8, 0.24, 0.4, 0.4), 1.0
+(BEFORE, EMPTY_BEFORE), (SLOPED, EMPTY) = CHOSEN[False], CHOSEN[True]
+#: That keys are made of: steps of 0.16 s.
+VELOCITIES = 12
 
 
 class Stream(NamedTuple):
@@ -60,7 +61,7 @@ class Way(NamedTuple):
     what: str
     slots: int = 256
     slopes: bool = True
-    widths: Widths = CHOSEN
+    widths: Widths = SLOPED
     empty: float = EMPTY
     strength: float = error_line.STRENGTH
     mapped: np.ndarray | None = None
@@ -78,8 +79,13 @@ def stream_of(group: str, network: MotionNetwork, tracks: TrackData, rate: float
     return Stream(
         group, motion, motion.turned(windows.future - network.forecast(windows.seen)),
         of_moving(network.hidden(windows.seen), motion),
-        AlignedFrame(rate).inputs(windows.seen).reshape(len(windows.seen), -1), [rows[k] for k in order],
+        _velocities(windows.seen, rate), [rows[k] for k in order],
     )  # fmt: skip
+
+
+def _velocities(seen: np.ndarray, rate: float) -> np.ndarray:
+    """Of the last two seconds, as many at each rate: keys learned at one are tried at the other."""
+    return AlignedFrame(rate).inputs(seen)[:, -VELOCITIES:].reshape(len(seen), -1)
 
 
 def streams(sites: int) -> Iterator[tuple[Stream, bool]]:
@@ -178,14 +184,14 @@ def main() -> None:
     asked = [stream for stream, learned in made if not learned]
     known = [stream for stream, learned in made if learned]
     ways = [
-        Way("means, as before", slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
-        Way("means, as before", slots=2048, slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
-        Way("slopes, as before else, no line", widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
-        Way("slopes, as before else, no line", slots=2048, widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
-        Way("slopes and line, as before else", widths=BEFORE, empty=EMPTY_BEFORE),
-        Way("as chosen"),
-        Way("as chosen", slots=2048),
-        Way("empty slot 1", empty=1.0),
+        Way("without slopes", slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
+        Way("without slopes", slots=2048, slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
+        Way("slopes, no line, widths of those without", widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
+        Way("slopes, no line, widths of those without", slots=2048, widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
+        Way("slopes and line, widths of those without", widths=BEFORE, empty=EMPTY_BEFORE),
+        Way("slopes and line, as chosen"),
+        Way("slopes and line, as chosen", slots=2048),
+        Way("the same, empty slot 1", empty=1.0),
         learned_keys(known, mapped=False),
         learned_keys(known, mapped=True),
     ]
