@@ -132,6 +132,7 @@ MODELS = {
 }
 
 
+@pytest.mark.no_cover  # what it runs, others run
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
 def test_other_models_answer_as_they_did(changes, tmp_path, glyphs):
@@ -151,6 +152,7 @@ def test_what_learns_by_gradients_is_refused_by_name_and_nothing_is_written(meth
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.no_cover  # what it runs, others run
 @pytest.mark.slow
 def test_a_method_that_counts_its_examples_is_refused_by_name_and_nothing_is_written(tmp_path):
     with types_unchecked(), pytest.raises(InputError, match="MetaNetwork cannot be exported"):
@@ -339,6 +341,7 @@ def test_places_and_models_that_cannot_be_used_are_refused_by_the_command(tmp_pa
     assert 'pip install "fastslow[export]"' in fails(capsys, "export", "--model", MODEL, "--out", "out")
 
 
+@pytest.mark.no_cover  # what it runs, others run
 @pytest.mark.slow
 def test_an_export_replaces_one_that_is_there(copied, tmp_path, glyphs):
     save_model(tmp_path / "m.safetensors", built(name="default", method="protonet", **SMALL))

@@ -86,6 +86,7 @@ def test_rare_classes_come_in_one_batch_of_many_and_are_asked_after_it_and_befor
     assert not all(torch.equal(a, b) for a, b in zip(watcher.batches, other.batches, strict=True))
 
 
+@pytest.mark.no_cover  # what it runs, others run
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name not in SEE_IMAGES])
 def test_every_learner_learns_frequent_classes_and_answers_without_changing(name, setting):
     data = clouds()
