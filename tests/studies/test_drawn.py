@@ -85,7 +85,8 @@ def test_a_damaged_file_is_refused_or_read_as_pictures_can_be_made_of(tmp_path):
         lambda: read_drawn(tmp_path, LEARNED), judge, names=(FILE,),
     )  # fmt: skip
     tally = survey(reader, 300)
-    assert tally.holds, tally.faults
+    assert (tally.tracebacks, tally.silent_wrong) == (0, 0), tally.faults  # the memory is of all tests so far
+    assert tally.slowest_seconds < 10
     assert tally.refused > 100
     assert len(drawn) > 5
 
