@@ -12,13 +12,14 @@ from fastslow.methods import build_method
 from fastslow.methods.config import preset
 from fastslow.protocol.result import Interval
 from fastslow.report.figures.accuracy_bars import AccuracyBars
-from fastslow.report.figures.base import canvas, label, lift_apart
+from fastslow.report.figures.base import LINES, canvas, label, lift_apart
 from fastslow.report.figures.contact_sheet import contact_sheet
 from fastslow.report.figures.gradient_quality import GradientQuality
 from fastslow.report.figures.learning_curve import LearningCurve
 from fastslow.report.figures.memory_at_work import MemoryAtWork
 from fastslow.report.memory_scene import memory_scene
 from fastslow.report.metrics import Point, Quality
+from fastslow.studies import rare_learners, sharing_learners, ten_tracks
 
 
 @pytest.fixture
@@ -246,3 +247,8 @@ def test_names_of_points_that_nearly_coincide_are_lifted_apart_and_the_others_le
         assert not any(box.overlaps(other) for other in boxes[:index])
     assert names[-1].xyann == (6, 4)
     assert all(name.xyann[0] == 6 for name in names)
+
+
+def test_no_two_rows_of_a_study_are_drawn_alike():
+    assert len({(colour, str(dashes)) for colour, dashes in LINES}) == len(LINES)
+    assert len(LINES) >= max(len(rare_learners.LEARNERS), len(sharing_learners.ROWS), len(ten_tracks.LEARNERS))

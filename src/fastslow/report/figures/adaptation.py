@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastslow.errors import InputError
-from fastslow.report.figures.base import BLUE, GREEN, GREY, ORANGE, RED, Frame, canvas, label, save
+from fastslow.report.figures.base import LINES, Frame, canvas, label, save
 
 #: Times the first curve's error at its start, beyond which one is named and not drawn.
 _BEYOND = 1.5
-_STYLES = [(colour, line) for line in ("-", "--", ":", "-.") for colour in (RED, BLUE, GREEN, ORANGE, GREY)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Adaptation:
         far = [name for name, curve in self.curves.items() if min(curve) > _BEYOND * first]
         drawn = {name: curve for name, curve in self.curves.items() if name not in far}
         for index, (name, curve) in enumerate(drawn.items()):
-            colour, line = _STYLES[index % len(_STYLES)]
+            colour, line = LINES[index % len(LINES)]
             axes.plot(range(len(curve)), curve, line, marker="o", markersize=2, color=colour, label=label(name))
         for name in far:
             axes.plot([], [], " ", label=label(f"{name}: {min(self.curves[name]) / first:.3g} times the first"))

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8A8A8A"
+#: Colour and dashes of lines that one picture tells apart, as many as any study has rows.
+LINES = [
+    (colour, dashes)
+    for dashes in ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 4)))
+    for colour in (RED, BLUE, GREEN, ORANGE, GREY)
+]
 DOTS_PER_INCH = 160
 #: Columns of equal length by name: numbers, None where one is not known, and text.
 Frame = dict[str, list[Any]]

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastslow.errors import InputError
-from fastslow.report.figures.base import BLUE, GREEN, GREY, ORANGE, RED, Frame, canvas, label, save
-
-_STYLES = [(colour, line) for line in ("-", "--", ":") for colour in (RED, BLUE, GREEN, ORANGE, GREY)]
+from fastslow.report.figures.base import LINES, Frame, canvas, label, save
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Exposures:
         figure = canvas(9.0, 5.0)
         axes = figure.subplots()
         for index, (name, curve) in enumerate(self.curves.items()):
-            colour, line = _STYLES[index % len(_STYLES)]
+            colour, line = LINES[index % len(LINES)]
             x = [1 + place // 2 + 0.9 * (place % 2) for place in range(len(curve))]
             y = [float("nan") if share is None else 100 * share for share in curve]
             axes.plot(x, y, line, marker="o", markersize=3, color=colour, label=label(name))

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastslow.errors import InputError
-from fastslow.report.figures.base import BLUE, GREEN, GREY, ORANGE, RED, Frame, canvas, label, save
-
-_STYLES = [(colour, line) for line in ("-", "--", ":", "-.") for colour in (RED, BLUE, GREEN, ORANGE, GREY)]
+from fastslow.report.figures.base import LINES, Frame, canvas, label, save
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +39,7 @@ class UpdateCurves:
         figure = canvas(9.0, 5.5)
         axes = figure.subplots()
         for index, (name, curve) in enumerate(self.curves.items()):
-            colour, line = _STYLES[index % len(_STYLES)]
+            colour, line = LINES[index % len(LINES)]
             errors = [float("nan") if error is None else error for error in curve]
             axes.plot(
                 self.iterations, errors, line, color=colour, label=label(name), linewidth=1.2, marker="o", markersize=3,
