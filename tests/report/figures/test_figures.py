@@ -12,11 +12,14 @@ from fastslow.methods import build_method
 from fastslow.methods.config import preset
 from fastslow.protocol.result import Interval
 from fastslow.report.figures.accuracy_bars import AccuracyBars
+from fastslow.report.figures.adaptation import Adaptation
 from fastslow.report.figures.base import LINES, canvas, label, lift_apart
 from fastslow.report.figures.contact_sheet import contact_sheet
+from fastslow.report.figures.exposures import Exposures
 from fastslow.report.figures.gradient_quality import GradientQuality
 from fastslow.report.figures.learning_curve import LearningCurve
 from fastslow.report.figures.memory_at_work import MemoryAtWork
+from fastslow.report.figures.update_curves import UpdateCurves
 from fastslow.report.memory_scene import memory_scene
 from fastslow.report.metrics import Point, Quality
 from fastslow.studies import rare_learners, sharing_learners, ten_tracks
@@ -252,3 +255,9 @@ def test_names_of_points_that_nearly_coincide_are_lifted_apart_and_the_others_le
 def test_no_two_rows_of_a_study_are_drawn_alike():
     assert len({(colour, str(dashes)) for colour, dashes in LINES}) == len(LINES)
     assert len(LINES) >= max(len(rare_learners.LEARNERS), len(sharing_learners.ROWS), len(ten_tracks.LEARNERS))
+
+
+def test_as_many_curves_as_there_are_lines_are_drawn(tmp_path):
+    curves = {f"row {k}": [0.5, 0.4, 0.3] for k in range(len(LINES))}
+    for figure in (Exposures("t", curves), UpdateCurves("t", [0, 1, 2], curves, "CV"), Adaptation("t", curves)):
+        figure.plot(tmp_path / "a.png")

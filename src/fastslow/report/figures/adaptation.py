@@ -43,7 +43,9 @@ class Adaptation:
         drawn = {name: curve for name, curve in self.curves.items() if name not in far}
         for index, (name, curve) in enumerate(drawn.items()):
             colour, line = LINES[index % len(LINES)]
-            axes.plot(range(len(curve)), curve, line, marker="o", markersize=2, color=colour, label=label(name))
+            axes.plot(
+                range(len(curve)), curve, linestyle=line, marker="o", markersize=2, color=colour, label=label(name)
+            )
         for name in far:
             axes.plot([], [], " ", label=label(f"{name}: {min(self.curves[name]) / first:.3g} times the first"))
         highest = max(max(curve) for curve in drawn.values())  # the first is one of them

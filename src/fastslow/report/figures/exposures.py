@@ -43,7 +43,7 @@ class Exposures:
             colour, line = LINES[index % len(LINES)]
             x = [1 + place // 2 + 0.9 * (place % 2) for place in range(len(curve))]
             y = [float("nan") if share is None else 100 * share for share in curve]
-            axes.plot(x, y, line, marker="o", markersize=3, color=colour, label=label(name))
+            axes.plot(x, y, linestyle=line, marker="o", markersize=3, color=colour, label=label(name))
         axes.set_xticks(range(1, 2 + (len(next(iter(self.curves.values()))) - 1) // 2))
         axes.set(ylim=(-2, 102), xlabel="batches of rare classes seen", ylabel="accuracy on rare classes (%)")
         axes.grid(alpha=0.3)

@@ -42,8 +42,8 @@ class UpdateCurves:
             colour, line = LINES[index % len(LINES)]
             errors = [float("nan") if error is None else error for error in curve]
             axes.plot(
-                self.iterations, errors, line, color=colour, label=label(name), linewidth=1.2, marker="o", markersize=3,
-                markevery=slice(1, None),
+                self.iterations, errors, linestyle=line, color=colour, label=label(name), linewidth=1.2, marker="o",
+                markersize=3, markevery=slice(1, None),
             )  # fmt: skip
         axes.axhline(1.0, color="black", linestyle=":", linewidth=0.8, label=label(self.unit))
         axes.set(yscale="log", xlabel="iterations of the first network; dots are updates of the second")
