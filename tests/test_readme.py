@@ -8,7 +8,7 @@ from statistics import mean
 
 import pytest
 
-from fastslow.protocol.result import read_result
+from committed import committed
 from pages import python_blocks
 
 README = Path(__file__).parents[1] / "README.md"
@@ -36,7 +36,7 @@ def test_the_table_of_novelty_is_that_of_the_results():
     rows = re.findall(r"^\| (\d+), (\d) \| (.*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) == 6
     names = ("auroc", "unseen_rejected", "known_rejected", "accuracy", "nearest_mean")
-    found = [read_result(path) for path in (README.parent / "results").glob("open-set-*.json")]
+    found = committed("open-set-*.json")
     numbers = {str(result.cell.options["task"]): result.numbers for result in found}
     for ways, shots, shown in rows:
         measured = numbers[f"{ways}w{shots}s"]
@@ -47,14 +47,14 @@ def test_the_table_of_wrong_labels_is_that_of_the_results():
     rows = re.findall(r"^\| (20|5), ([^|\d]*) \| ([\d.| ]*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) == 6
     names = {"`doubt_labels=True`": "doubting", "without": "believing", "nearest class mean": "nearest_mean"}
-    found = [read_result(path) for path in (README.parent / "results").glob("wrong-labels-*.json")]
+    found = committed("wrong-labels-*.json")
     for ways, row, shown in rows:
         of = {r.cell.options["wrong_labels"]: r.numbers for r in found if r.cell.options["task"] == f"{ways}w5s"}
         assert shown.split(" | ") == [f"{100 * of[share][names[row]].mean:.1f}" for share in (0.0, 0.1, 0.2, 0.3, 0.4)]
 
 
 def _of_pedestrians(protocol):
-    found = [read_result(path) for path in (README.parent / "results").glob("trajectories-vru-*.json")]
+    found = committed("trajectories-vru-*.json")
     return [result for result in found if result.cell.options["protocol"] == protocol]
 
 
@@ -102,7 +102,7 @@ def test_the_table_of_rare_classes_is_that_of_the_results():
     )
     assert len(rows) == 12
     names = [f"rare, {moment}" for moment in ("after 1", "after 2", "before 3", "after 5")] + ["frequent, after 5"]
-    found = [read_result(path) for path in (README.parent / "results").glob("rare-classes-mnist-*.json")]
+    found = committed("rare-classes-mnist-*.json")
     for learner, shown, seeds in rows:
         numbers = [result.numbers for result in found if result.cell.method == learner]
         assert len(numbers) == int(seeds)

@@ -6,20 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from committed import read_once, result_files
 from fastslow.errors import InputError
 from fastslow.protocol.cells import RETIRED, evaluation_cell, fewshot_cell, without_seed
-from fastslow.protocol.result import read_result
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.names import refuse_bad_name
 from result_sample import MEASURED, OPTIONS
 
-RESULTS = Path(__file__).parents[2] / "results"
-FILES = sorted(path for path in RESULTS.glob("*.json") if not path.name.startswith(("benchmark_", "torture")))
+FILES = result_files()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_committed_result_can_be_read_and_bears_the_name_of_its_cell(path):
-    result = read_result(path)
+    result = read_once(path)
     assert path.name == f"{result.cell.key}.json"
     assert result.provenance.command.startswith("fastslow ")
     if result.cell.study == "fewshot":

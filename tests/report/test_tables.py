@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from committed import committed
 from fastslow.cli import main
 from fastslow.errors import InputError
 from fastslow.protocol.result import Cell, Interval, Provenance, Result, write_result
@@ -40,11 +41,6 @@ def rows(*results):
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
     names, _, *rest = ([cell.strip() for cell in line[1:-1].split(" | ")] for line in lines)
     return [dict(zip(names, cells, strict=True)) for cells in rest]
-
-
-def committed():
-    paths = sorted((ROOT / "results").glob("*.json"))
-    return read_results(path for path in paths if not path.name.startswith(("benchmark_", "torture")))
 
 
 def test_seeds_of_one_configuration_make_one_row():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from committed import result_files
 from fastslow.errors import InputError
 from fastslow.methods.config import METHODS
 from fastslow.protocol.result import Cell, Interval, Provenance, Result
@@ -12,8 +13,6 @@ from fastslow.studies import fewshot_study, load_study
 from fastslow.studies.base import Study, reproduce
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.fewshot_study import ON_ENCODER, STUDY
-
-RESULTS = Path(__file__).parents[2] / "results"
 
 
 def test_the_study_is_registered():
@@ -33,7 +32,7 @@ def test_cells_are_of_every_method_and_no_two_have_one_key(budget):
 def test_committed_results_are_results_of_the_study():
     first = ("fastslow", "nmn", "protonet")  # methods that came later are still to be run
     keys = {budget: {c.key for c in STUDY.cells(budget) if c.method in first} for budget in ("cpu", "paper")}
-    found = {path.stem for path in RESULTS.glob("fewshot-omniglot-*-5w1s-*.json")}
+    found = {path.stem for path in result_files("fewshot-omniglot-*-5w1s-*.json")}
     assert keys["cpu"] < keys["paper"]
     # The control by backpropagation of one seed was begun from another encoder.
     missing = keys["cpu"] - found

@@ -129,6 +129,7 @@ def test_damaged_archives_are_refused_or_read_as_they_were(folder, data):
         assert np.array_equal(load_vru(folder).positions, before)
 
 
+@pytest.mark.no_cover  # reads many files, by lines that others run
 def test_the_real_archives_hold_what_is_known_of_them():
     data = Path(os.environ.get("FASTSLOW_DATA", Path(__file__).parents[4] / "shared" / "data"))
     if not (data / "vru" / "cyclists.tar.gz").exists():
