@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 import tomllib
@@ -9,16 +10,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.logging import getLogger
 from sphinx.util.nodes import make_refnode
 from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 _OF_EXTRAS = ("fastapi", "onnx", "onnxruntime", "onnxscript", "ray", "submitit", "tensorboard", "uvicorn")
+LOG = getLogger(__name__)
 _ENDS: dict[int, dict[str, set[tuple[str, str]]]] = {}
 
 project = "fastslow"
@@ -100,14 +104,30 @@ def ends_of_names(environment: BuildEnvironment) -> dict[str, set[tuple[str, str
 
 def inline_mathematics(writer: HTML5Translator, node: nodes.math) -> None:
     """A formula in a line, as MathML: browsers show that by themselves."""
-    writer.body.append(tex2mathml(node.astext()))
+    writer.body.append(as_mathml(node))
     raise nodes.SkipNode
 
 
 def displayed_mathematics(writer: HTML5Translator, node: nodes.math_block) -> None:
     """A formula in lines of its own."""
-    writer.body.append(f"<div class='math'>{tex2mathml(node.astext(), as_block=True)}</div>")
+    writer.body.append(f"<div class='math'>{as_mathml(node, as_block=True)}</div>")
     raise nodes.SkipNode
+
+
+def as_mathml(node: nodes.math | nodes.math_block, *, as_block: bool = False) -> str:
+    r"""A formula for browsers. Of large brackets docutils knows those alone that say their side: `\Bigl(`, `\Bigr)`."""
+    formula = re.sub(r"\\([Bb]igg?)([(\[])", r"\\\1l\2", node.astext())
+    formula = re.sub(r"\\([Bb]igg?)([)\]])", r"\\\1r\2", formula)
+    try:
+        return tex2mathml(formula, as_block=as_block)
+    except MathError as error:
+        LOG.warning("%s: %s", error, node.astext(), location=node)
+        return html.escape(node.astext())
+
+
+def stars_of_shapes(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """A shape like "rows *shape" begins no emphasis where it stands in the type of an attribute."""
+    lines[:] = [line.replace("*", r"\*") if line.startswith(":vartype ") else line for line in lines]
 
 
 def from_the_root(app: Sphinx, path: Path, docname: str, content: list[str]) -> None:
@@ -125,5 +145,6 @@ def setup(app: Sphinx) -> None:
     """What is ours in the building of the site."""
     app.add_html_math_renderer("mathml", (inline_mathematics, None), (displayed_mathematics, None))
     app.add_post_transform(Named)
+    app.connect("autodoc-process-docstring", stars_of_shapes, priority=600)  # after napoleon
     app.connect("include-read", from_the_root)
     app.connect("source-read", titled)
