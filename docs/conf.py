@@ -14,6 +14,7 @@ from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext import autosummary
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.logging import getLogger
 from sphinx.util.nodes import make_refnode
@@ -42,6 +43,10 @@ html_theme = "furo"
 html_title = f"fastslow {release}"
 html_math_renderer = "mathml"
 html_copy_source = False
+html_css_files = ["site.css"]
+html_static_path = ["_static"]
+highlight_language = "none"  # what is Python says so
+toc_object_entries_show_parents = "hide"
 exclude_patterns = ["api/modules.rst"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -56,6 +61,7 @@ apidoc_modules = [
         "exclude_patterns": ["../src/fastslow/cli", "../src/fastslow/__main__.py"],
         "separate_modules": False,
         "module_first": True,
+        "max_depth": 1,
     }
 ]
 autodoc_default_options = {"members": True, "show-inheritance": True}
@@ -66,8 +72,8 @@ autodoc_use_type_comments = False
 suppress_warnings = ["ref.python"]  # types of annotations whose short names are of several modules
 autodoc_mock_imports = [name for name in _OF_EXTRAS if find_spec(name) is None]
 autosummary_generate = False
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.", "Sec.", "Secs.", "Fig.", "Figs.")  # which end no sentence
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
 napoleon_use_rtype = False
 
 
@@ -125,9 +131,38 @@ def as_mathml(node: nodes.math | nodes.math_block, *, as_block: bool = False) ->
         return html.escape(node.astext())
 
 
-def stars_of_shapes(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """A shape like "rows *shape" begins no emphasis where it stands in the type of an attribute."""
-    lines[:] = [line.replace("*", r"\*") if line.startswith(":vartype ") else line for line in lines]
+def types_beside_names(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """The type of an attribute stands beside its name, short, where napoleon puts it on lines of its own below."""
+    found: list[str] = []
+    at = 0
+    for line in lines:
+        if line.startswith(".. attribute:: "):
+            at = len(found) + 1
+        if at and line.startswith("   :type: "):
+            found.insert(at, re.sub(r"(?<![\w.])((?:[a-z_]\w*\.)+\w)", r"~\1", line))
+        else:
+            found.append(line)
+    lines[:] = found
+
+
+def without_types(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """What stands before a colon in the text on a constant is no type; napoleon takes the first line's for one."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]
+
+
+def without_fields(app: Sphinx, what: str, name: str, thing: object, skip: bool, options: object) -> bool | None:
+    """Fields of tuples, and such properties, stand in the docstring of their class; their own texts say nothing."""
+    return True if type(thing).__name__ == "_tuplegetter" or thing.__doc__ == "See the class." else None
+
+
+def readable(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str, str | None] | None:
+    """A signature that Sphinx can read, with no objects that have no name, and none of a contract: it is not called."""
+    if what == "class" and getattr(thing, "_is_protocol", False):
+        return "", None
+    return (re.sub(r"= <[^,()]*>", "= ...", signature), returns) if signature else None
 
 
 def from_the_root(app: Sphinx, path: Path, docname: str, content: list[str]) -> None:
@@ -141,10 +176,21 @@ def titled(app: Sphinx, docname: str, content: list[str]) -> None:
     content[0] = title + re.sub(r"\]\(((?:\.\./)*)\.\./README\.md", r"](\1index.md", content[0])
 
 
+def of_a_package(app: Sphinx, docname: str, content: list[str]) -> None:
+    """No heading with nothing below it, and no names without a word on them; fields have theirs in their class."""
+    if docname.startswith("api/"):
+        content[0] = re.sub(r"Submodules\n-+\n| +:undoc-members:\n", "", content[0])
+
+
 def setup(app: Sphinx) -> None:
     """What is ours in the building of the site."""
     app.add_html_math_renderer("mathml", (inline_mathematics, None), (displayed_mathematics, None))
     app.add_post_transform(Named)
-    app.connect("autodoc-process-docstring", stars_of_shapes, priority=600)  # after napoleon
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-process-docstring", without_types, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", types_beside_names, priority=600)  # after napoleon
+    app.connect("autodoc-process-signature", readable)
+    app.connect("autodoc-skip-member", without_fields)
     app.connect("include-read", from_the_root)
     app.connect("source-read", titled)
+    app.connect("source-read", of_a_package)
