@@ -121,9 +121,15 @@ def displayed_mathematics(writer: HTML5Translator, node: nodes.math_block) -> No
 
 
 def as_mathml(node: nodes.math | nodes.math_block, *, as_block: bool = False) -> str:
-    r"""A formula for browsers. Of large brackets docutils knows those alone that say their side: `\Bigl(`, `\Bigr)`."""
+    r"""A formula for browsers, in the part of LaTeX that docutils reads as LaTeX does.
+
+    It knows only large brackets that say their side (`\Bigl(`, `\Bigr)`), reads `\tfrac12 x` as 12 over x, and sets
+    an index of `\hat e` below the letter.
+    """
     formula = re.sub(r"\\([Bb]igg?)([(\[])", r"\\\1l\2", node.astext())
     formula = re.sub(r"\\([Bb]igg?)([)\]])", r"\\\1r\2", formula)
+    formula = re.sub(r"(\\[dt]?frac) ?(\d)(\d)", r"\1{\2}{\3}", formula)
+    formula = re.sub(r"(\\(?:hat|tilde|bar) ?(?:\w|\{\w+\}))(?=[_^])", r"\1{}", formula)
     try:
         return tex2mathml(formula, as_block=as_block)
     except MathError as error:

@@ -114,6 +114,10 @@ def test_formulas_are_shown_and_one_that_cannot_be_is_named(tmp_path):
     done = built_page(tmp_path, r"$\exp\Big(-\frac{x}{2}\Big) \bigl[y\bigr]$")
     assert done.returncode == 0, done.stderr
     assert "<mo" in text_of(tmp_path / "site", "index.html")
+    assert built_page(tmp_path, r"$-\tfrac12 x + \hat y_s$").returncode == 0
+    shown = "".join(text_of(tmp_path / "site", "index.html").split())
+    assert "<mn>1</mn><mn>2</mn>" in shown  # over one another, and not 12 over x
+    assert "<munder>" not in shown  # the index beside the letter
     done = built_page(tmp_path, r"$\nosuchthing{x}$")
     assert done.returncode == 1
     assert r'index.md:3: WARNING: Unknown LaTeX command "\nosuchthing".: \nosuchthing{x}' in done.stderr
