@@ -65,6 +65,19 @@ def test_the_reference_has_every_public_name_and_its_formulas(site):
     assert 'id="fastslow.core.functional.address"' in core
     assert core.count("<math") > 40
     assert ":math:" not in core
+    assert "(Eq.</p>" not in reference
+
+
+@pytest.mark.slow
+def test_the_reference_says_what_things_are_once_and_shows_nothing_of_how_it_is_made(site):
+    for page in (site / "api").glob("*.html"):
+        text = re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8"))
+        for made in ("Alias for field number", "= &lt;", "~jaxtyping", "Submodules", "See the class."):
+            assert made not in text, (page.name, made)
+    tracks = re.sub(r"<[^>]+>", "", text_of(site, "api/fastslow.data.tracks.html"))
+    assert tracks.count("x and y, metres, shape (samples, 2).") == 1
+    assert "positions: Float64[ndarray, 'samples 2']" in tracks.replace("\xa0", " ").replace("&#39;", "'")
+    assert "a stamp is none: stamps may" in " ".join(tracks.split())
 
 
 @pytest.mark.slow
@@ -80,11 +93,32 @@ def test_names_in_pages_lead_to_the_reference(site):
     assert 'href="api/fastslow.core.html#fastslow.core.functional.address"' in text_of(site, "equations.html")
 
 
+def built_page(folder, text):
+    """A site of one page."""
+    (folder / "docs" / "_static").mkdir(parents=True, exist_ok=True)
+    shutil.copy(DOCS / "conf.py", folder / "docs")
+    shutil.copy(DOCS / "_static" / "site.css", folder / "docs" / "_static")
+    shutil.copy(DOCS.parent / "pyproject.toml", folder)
+    (folder / "docs" / "index.md").write_text(f"# Page\n\n{text}\n", encoding="utf-8")
+    return build(folder / "docs", folder / "site", "-D", "extensions=myst_parser")
+
+
 def test_a_dead_link_fails(tmp_path):
-    shutil.copytree(DOCS, tmp_path / "docs", ignore=lambda folder, names: [n for n in names if n != "conf.py"])
-    shutil.copy(DOCS.parent / "pyproject.toml", tmp_path)
     for text, code in (("[there](https://example.org)", 0), ("[nowhere](nowhere.md)", 1), ("[lost](#lost)", 1)):
-        (tmp_path / "docs" / "index.md").write_text(f"# Page\n\n{text} {{math}}`x^2`\n", encoding="utf-8")
-        done = build(tmp_path / "docs", tmp_path / "site", "-D", "extensions=myst_parser")
+        done = built_page(tmp_path, text)
         assert done.returncode == code, done.stderr
     assert "lost" in done.stderr
+
+
+def test_formulas_are_shown_and_one_that_cannot_be_is_named(tmp_path):
+    done = built_page(tmp_path, r"$\exp\Big(-\frac{x}{2}\Big) \bigl[y\bigr]$")
+    assert done.returncode == 0, done.stderr
+    assert "<mo" in text_of(tmp_path / "site", "index.html")
+    assert built_page(tmp_path, r"$-\tfrac12 x + \hat y_s$").returncode == 0
+    shown = "".join(text_of(tmp_path / "site", "index.html").split())
+    assert "<mn>1</mn><mn>2</mn>" in shown  # over one another, and not 12 over x
+    assert "<munder>" not in shown  # the index beside the letter
+    done = built_page(tmp_path, r"$\nosuchthing{x}$")
+    assert done.returncode == 1
+    assert r'index.md:3: WARNING: Unknown LaTeX command "\nosuchthing".: \nosuchthing{x}' in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+
+from fastslow.cli import app, main
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,10 @@ def test_help_and_refusals_do_not_wait_for_torch(arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=False, timeout=60)
     assert done.stdout.decode().splitlines()[-1] == "torch: False"
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]], ids=" ".join)
+def test_the_list_of_commands_says_what_each_is_for(words, capsys):
+    main(words)
+    listed = re.findall(r"^\W+([a-z]+) {2,}(.*\w.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert {name for name in app if name.isalpha()} - {name for name, _ in listed} == set()

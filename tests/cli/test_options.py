@@ -70,7 +70,8 @@ def test_only_the_flags_given_are_there():
 def test_help_is_the_docstring_of_the_field_and_its_default(capsys):
     run("--help")
     text = " ".join(capsys.readouterr().out.replace("│", "").split())
-    assert "--data-dir PATH Where the data lie. [default: None]" in text
+    assert "--data-dir PATH Where the data lie. --" in text
+    assert "None" not in text
     assert "--rates FLOAT FLOAT Rates. [default: (0.1, 0.2)]" in text
 
 

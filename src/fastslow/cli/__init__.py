@@ -41,7 +41,10 @@ def main(arguments: list[str] | None = None) -> None:
     A fault of ours ends in its traceback, and so does everything with FASTSLOW_DEBUG=1 in the environment.
     """
     show_what_can_be_shown()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        if not words or words[0] in app.help_flags:
+            _load_commands()
         app(arguments, print_error=False, exit_on_error=False)
         flush()
     except (Exception, KeyboardInterrupt) as error:
@@ -49,6 +52,12 @@ def main(arguments: list[str] | None = None) -> None:
         if known is None or os.environ.get("FASTSLOW_DEBUG") == "1":
             raise
         _stop(known)
+
+
+def _load_commands() -> None:
+    """What each command is for stands in its docstring: without it the list of commands is a list of names."""
+    for name in app:
+        app[name]
 
 
 def _stop(known: Failure) -> None:

@@ -26,7 +26,9 @@ def flags_of(kind: type) -> Any:  # noqa: ANN401 - a type made at run time
     hints = get_type_hints(kind)
     fields = {}
     for field in dataclasses.fields(kind):
-        text = f"{' '.join(docs[field.name].split())} [default: {_default(field)}]"
+        text = " ".join(docs[field.name].split())
+        if (default := _default(field)) not in (None, {}):  # which say that there is none, as with other commands
+            text += f" [default: {default}]"
         fields[field.name] = Annotated[hints[field.name], cyclopts.Parameter(help=text)]
     return TypedDict(f"{kind.__name__}Flags", fields, total=False)  # type: ignore[operator]
 

@@ -119,7 +119,7 @@ def load_source(
         images = source.load(data_dir, image_size)
         return images, source.splits[chosen](images.class_names)
     if not _is_folder(data):
-        raise InputError(f"got data={shown(str(data))}; give {data_names()}")
+        raise InputError(f"got data={shown(str(data))}; give {data_names()} (there is no such folder)")
     images, parts = load_own_images(data, image_size, ink, crop)
     _chosen_split(str(data), split, [parts.name])
     return images, parts

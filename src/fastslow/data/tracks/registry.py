@@ -57,4 +57,4 @@ def load_tracks(
         return load_sdd(path, metres_per_pixel=metres) if taken else load_ind(path)
     if path.is_file():
         return load_table(path, rate=rate, metres=1.0 if metres is None else metres)
-    raise InputError(f"got tracks={shown(str(source))}; give {track_names()}")
+    raise InputError(f"got tracks={shown(str(source))}; give {track_names()} (there is no such file or folder)")
