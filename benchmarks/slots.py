@@ -2,8 +2,8 @@
 
 `FASTSLOW_DATA=... python benchmarks/slots.py --json results/benchmark_slots.json`, one thread. Each track is forecast
 at its first window and then learned, a moment every 0.2 s; the network is trained on cyclists of other junctions, or on
-the other half of VRU's. "stream" is squared error over the network's own from the 26th track on, "ten" that on all
-other tracks after ten. Pedestrians of VRU take no part.
+the other half of VRU's, and "damped" is constant velocity, damped for the same ones. "stream" is squared error over the
+forecast's own from the 26th track on, "ten" that on all other tracks after ten. Pedestrians of VRU take no part.
 
 Keys are learned, too: their widths and the weight of the empty slot, and two more numbers of a key made linearly of the
 velocities, by Adam on the errors that a memory of everything but a track's own moments makes, the line beside it solved
@@ -16,7 +16,6 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 from timing import table, write_json
 
-from fastslow.core import error_line
+from fastslow.core.error_line import STRENGTH
 from fastslow.core.error_memory import ErrorMemory, _curves
 from fastslow.core.motion import Motion, Widths, motion_of
 from fastslow.core.motion_frames import AlignedFrame
@@ -34,18 +33,19 @@ from fastslow.data.tracks.duplicates import each_movement_once
 from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.registry import load_tracks
 from fastslow.data.tracks.resample import resampled, windows_of
-from fastslow.estimators.corrected import CHOSEN, of_moving
+from fastslow.estimators.corrected import CHOSEN, of_moving, velocities_shown
+from fastslow.estimators.forecaster import FastSlowForecaster
 from fastslow.training.motion import train_motion_network
 
 SEEN = STEPS = 50
 EVERY, TEN, TRACKS, LATE = 0.2, 10, 60, 25
-(BEFORE, EMPTY_BEFORE), (SLOPED, EMPTY) = CHOSEN[False], CHOSEN[True]
+(ALONE, EMPTY_ALONE), (LINED, EMPTY) = CHOSEN[False], CHOSEN[True]
 #: That keys are made of: steps of 0.16 s.
 VELOCITIES = 12
 
 
 class Stream(NamedTuple):
-    """Moments of tracks: what the network got wrong, and what it saw."""
+    """Moments of tracks: what a forecast got wrong, and what it was made from."""
 
     group: str
     motion: Motion
@@ -61,9 +61,9 @@ class Way(NamedTuple):
     what: str
     slots: int = 256
     slopes: bool = True
-    widths: Widths = SLOPED
+    line: bool = True
+    widths: Widths = LINED
     empty: float = EMPTY
-    strength: float = error_line.STRENGTH
     mapped: np.ndarray | None = None
 
     def keys(self, stream: Stream) -> np.ndarray:
@@ -71,16 +71,24 @@ class Way(NamedTuple):
         return keys if self.mapped is None else np.concatenate([keys, stream.velocities @ self.mapped], 1)
 
 
-def stream_of(group: str, network: MotionNetwork, tracks: TrackData, rate: float) -> Stream:
+def streams_of(
+    group: str, network: MotionNetwork, cyclists: TrackData, tracks: TrackData, rate: float
+) -> Iterator[Stream]:
     windows = windows_of(resampled(tracks, rate), seen=SEEN, future=STEPS, every=round(EVERY * rate))
     motion = motion_of(windows.seen, rate)
     rows = [np.flatnonzero(windows.track == track) for track in np.unique(windows.track)]
     order = np.random.default_rng(0).permutation(len(rows))[:TRACKS]
-    return Stream(
-        group, motion, motion.turned(windows.future - network.forecast(windows.seen)),
-        of_moving(network.hidden(windows.seen), motion),
-        _velocities(windows.seen, rate), [rows[k] for k in order],
-    )  # fmt: skip
+    velocities, chosen = _velocities(windows.seen, rate), [rows[k] for k in order]
+    forecasts = network.forecast(windows.seen), motion.forecast(STEPS, rate=rate, damping=damped_for(cyclists, rate))
+    shown = network.hidden(windows.seen), velocities_shown(windows.seen, rate)
+    for name, forecast, numbers in zip(("", ", damped"), forecasts, shown, strict=True):
+        errors = motion.turned(windows.future - forecast)
+        yield Stream(f"{group}{name}", motion, errors, of_moving(numbers, motion), velocities, chosen)
+
+
+def damped_for(cyclists: TrackData, rate: float) -> float:
+    """The damping that a forecaster chooses for them."""
+    return FastSlowForecaster(rate=rate, horizon=STEPS / rate).fit(cyclists).rule_.damping
 
 
 def _velocities(seen: np.ndarray, rate: float) -> np.ndarray:
@@ -97,32 +105,25 @@ def streams(sites: int) -> Iterator[tuple[Stream, bool]]:
             if not learned or rate == 25.0:
                 count = 24 if learned else TRACKS
                 tracks = make_junction(tracks_per_site=count, kinds=("pedestrian",), seed=seed)
-                yield stream_of(f"junctions, {rate:g} Hz", network, tracks, rate), learned
+                for stream in streams_of(f"junctions, {rate:g} Hz", network, cyclists, tracks, rate):
+                    yield stream, learned
         known = each_movement_once(load_tracks("vru")).of_kind("cyclist")
         order = np.random.default_rng(77).permutation(known.num_tracks)
         halves = [sorted(half.tolist()) for half in np.array_split(order, 2)]
         for here, other in (halves, halves[::-1]):
-            network = train_motion_network(
-                known.select(other), rate=rate, samples=SEEN, steps=STEPS, training_steps=1500
-            )
-            yield stream_of(f"cyclists of VRU, {rate:g} Hz", network, known.select(here), rate), False
-
-
-@contextmanager
-def strength(value: float) -> Iterator[None]:
-    usual, error_line.STRENGTH = error_line.STRENGTH, value
-    try:
-        yield
-    finally:
-        error_line.STRENGTH = usual
+            cyclists = known.select(other)
+            network = train_motion_network(cyclists, rate=rate, samples=SEEN, steps=STEPS, training_steps=1500)
+            group = f"cyclists of VRU, {rate:g} Hz"
+            for stream in streams_of(group, network, cyclists, known.select(here), rate):
+                yield stream, False
 
 
 def measured(way: Way, stream: Stream) -> tuple[float, float]:
     """Ratios of squares of a stream and of ten."""
     keys = way.keys(stream)
-    shown = stream.shown if way.slopes else None
-    size = stream.shown.shape[1] if way.slopes else None
-    memory = ErrorMemory(way.slots, keys.shape[1], STEPS, empty=way.empty, shown=size)
+    shown = stream.shown if way.line else None
+    size = None if shown is None else shown.shape[1]
+    memory = ErrorMemory(way.slots, keys.shape[1], STEPS, empty=way.empty, slopes=way.slopes, shown=size)
 
     def off(rows: np.ndarray) -> float:
         error = memory.read(keys[rows], None if shown is None else shown[rows]).error
@@ -131,12 +132,11 @@ def measured(way: Way, stream: Stream) -> tuple[float, float]:
     firsts = np.array([rows[0] for rows in stream.rows])
     plain = np.square(stream.errors[firsts]).sum((1, 2))
     streamed, ten = [], 1.0
-    with strength(way.strength):
-        for number, rows in enumerate(stream.rows):
-            if number == TEN:
-                ten = off(firsts[TEN:]) / plain[TEN:].sum()
-            streamed.append(off(rows[:1]))
-            memory.write(keys[rows], stream.errors[rows], None if shown is None else shown[rows])
+    for number, rows in enumerate(stream.rows):
+        if number == TEN:
+            ten = off(firsts[TEN:]) / plain[TEN:].sum()
+        streamed.append(off(rows[:1]))
+        memory.write(keys[rows], stream.errors[rows], None if shown is None else shown[rows])
     return sum(streamed[LATE:]) / float(plain[LATE:].sum()), ten
 
 
@@ -153,7 +153,7 @@ def learned_keys(known: list[Stream], *, mapped: bool, steps: int = 40) -> Way:
             stream.errors[rows].reshape(len(rows), -1) @ curves,
         )  # fmt: skip
         sites.append([torch.from_numpy(part).float() for part in parts] + [torch.from_numpy(track)])
-    widths = torch.tensor([*BEFORE, EMPTY_BEFORE]).log().requires_grad_()
+    widths = torch.tensor([*ALONE, EMPTY_ALONE]).log().requires_grad_()
     more = torch.zeros(known[0].velocities.shape[1], 2).normal_(0, 0.1).requires_grad_(mapped)
     optimiser = torch.optim.Adam([widths, *([more] if mapped else [])], 0.03)
     for _ in range(steps):
@@ -164,7 +164,7 @@ def learned_keys(known: list[Stream], *, mapped: bool, steps: int = 40) -> Way:
             weights = torch.exp(-0.5 * torch.cdist(scaled, scaled).square()) * (track[:, None] != track)
             shares = weights / (weights.sum(1, keepdim=True) + w[4])
             x, y = shown - shares @ shown, wanted - shares @ wanted
-            ridge = error_line.STRENGTH * shown.square().mean() * torch.eye(x.shape[1])
+            ridge = STRENGTH * shown.square().mean() * torch.eye(x.shape[1])
             line = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
             loss = (y - x @ line).square().sum() / wanted.square().sum() / len(sites)
             loss.backward()
@@ -182,13 +182,14 @@ def main() -> None:
     torch.set_num_threads(1)
     made = list(streams(options.sites))
     asked = [stream for stream, learned in made if not learned]
-    known = [stream for stream, learned in made if learned]
+    known = [stream for stream, learned in made if learned and not stream.group.endswith("damped")]
+    alone = Way("slopes", line=False, widths=ALONE, empty=EMPTY_ALONE)
     ways = [
-        Way("without slopes", slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
-        Way("without slopes", slots=2048, slopes=False, widths=BEFORE, empty=EMPTY_BEFORE),
-        Way("slopes, no line, widths of those without", widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
-        Way("slopes, no line, widths of those without", slots=2048, widths=BEFORE, empty=EMPTY_BEFORE, strength=1e15),
-        Way("slopes and line, widths of those without", widths=BEFORE, empty=EMPTY_BEFORE),
+        alone._replace(what="means alone", slopes=False),
+        alone._replace(what="means alone", slopes=False, slots=2048),
+        alone,
+        alone._replace(slots=2048),
+        alone._replace(what="slopes and line, widths of those without a line", line=True),
         Way("slopes and line, as chosen"),
         Way("slopes and line, as chosen", slots=2048),
         Way("the same, empty slot 1", empty=1.0),

@@ -67,6 +67,7 @@ def test_slots_are_bounded_and_no_sum_is_lost_however_they_merge(seed, slots, co
 
 def test_an_answer_is_that_of_gaussians_and_of_a_line():
     memory = filled(alike=1.0, empty=0.7)
+    assert {"shown", "scatter", "level", "spreads", "slopes"} < set(memory.arrays())
     curves, weights, arrays = _curves(STEPS), memory.line.weights, memory.arrays()
     keys, _, shown = drawn(6, seed=1)
     read = memory.read(keys, shown)
@@ -88,6 +89,30 @@ def test_an_answer_is_that_of_gaussians_and_of_a_line():
         np.testing.assert_allclose(read.error[row], means + curves @ beside.reshape(-1, 2), atol=1e-10)
         assert read.weight[row] == pytest.approx(total)
         np.testing.assert_allclose(memory.read(key[None], x[None]).error[0], read.error[row], atol=1e-10)
+
+
+def test_without_a_line_an_answer_is_that_of_gaussians():
+    keys, errors, _ = drawn(40)
+    memory = ErrorMemory(6, KEY, STEPS, alike=1.0, empty=0.7, slopes=True)
+    memory.write(keys, errors)
+    arrays, curves = memory.arrays(), _curves(STEPS)
+    assert not {"shown", "scatter", "level"} & set(arrays)
+    assert arrays["spreads"].any(1).any()
+    queries, *_ = drawn(6, seed=1)
+    read = memory.read(queries)
+    for row, key in enumerate(queries):
+        wide = 1 + arrays["spreads"]
+        away = key - arrays["keys"]
+        w = arrays["counts"] * np.prod(wide, 1) ** -0.5 * np.exp(-0.5 * np.sum(away**2 / wide, 1))
+        sloped = np.einsum("s,sk,ska->a", w, away / wide, arrays["slopes"])
+        said = np.tensordot(w, arrays["errors"], 1) + curves @ sloped.reshape(-1, 2)
+        np.testing.assert_allclose(read.error[row], said / (w.sum() + 0.7), atol=1e-10)
+    other = ErrorMemory(6, KEY, STEPS, alike=1.0, empty=0.7, slopes=True)
+    other.restore(arrays, memory.num_written)
+    np.testing.assert_array_equal(other.read(queries).error, read.error)
+    for name, change in (("spreads", lambda part: part - 1.0), ("slopes", lambda part: part + 100.0)):
+        with pytest.raises(InputError, match="got slots with numbers"):
+            other.restore(arrays | {name: change(arrays[name])}, memory.num_written)
 
 
 def test_the_line_is_ridge_regression_of_what_each_example_left():
@@ -116,14 +141,14 @@ def test_the_line_is_ridge_regression_of_what_each_example_left():
 def test_few_slots_with_slopes_say_what_many_would():
     """Errors that change with the place."""
     random = np.random.default_rng(0)
-    keys, told = random.uniform(-3, 3, (600, 2)), np.zeros((600, 1))
+    keys = random.uniform(-3, 3, (600, 2))
     times = (np.arange(1, STEPS + 1) / STEPS)[:, None]
     errors = np.repeat(np.sin(keys @ [[1.0, 0.5], [-0.5, 1.0]])[:, None], STEPS, 1) * times
     found = {}
-    for name, slots, shown in (("many", 600, None), ("few", 12, None), ("sloped", 12, told)):
-        memory = ErrorMemory(slots, 2, STEPS, alike=0.0, shown=None if shown is None else 1)
-        memory.write(keys[:500], errors[:500], None if shown is None else shown[:500])
-        found[name] = memory.read(keys[500:], None if shown is None else shown[500:]).error
+    for name, slots, slopes in (("many", 600, False), ("few", 12, False), ("sloped", 12, True)):
+        memory = ErrorMemory(slots, 2, STEPS, alike=0.0, slopes=slopes)
+        memory.write(keys[:500], errors[:500])
+        found[name] = memory.read(keys[500:]).error
     off = {name: float(np.square(found[name] - found["many"]).mean()) for name in ("few", "sloped")}
     assert off["sloped"] < 0.3 * off["few"]
 

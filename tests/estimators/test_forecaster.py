@@ -49,18 +49,24 @@ def test_the_examples_in_the_documentation_work():
     assert doctest.testmod(fastslow.estimators.forecaster).failed == 0
 
 
-def test_where_others_have_turned_the_next_one_is_expected_to_turn():
-    plain, learned = FastSlowForecaster(rate=RATE), FastSlowForecaster(rate=RATE).fit(turning())
+@pytest.mark.parametrize("slopes", [True, False])
+def test_where_others_have_turned_the_next_one_is_expected_to_turn_and_nowhere_else(slopes):
+    plain, learned = (FastSlowForecaster(rate=RATE, slopes=slopes) for _ in range(2))
+    learned.fit(turning())
     others = turning(seed=1)
     assert error(learned, others) < 0.4 * error(plain, others)
     somewhere = straight(60, rate=RATE)
     far = TrackData(**{**vars(somewhere), "positions": somewhere.positions + 500.0})
     plain.rule_.damping = learned.rule_.damping
+    assert error(learned, far) == pytest.approx(error(plain, far), abs=1e-3)
+
+
+def test_with_a_line_what_is_the_same_everywhere_is_expected_of_who_is_far():
+    plain, learned = FastSlowForecaster(rate=RATE), FastSlowForecaster(rate=RATE, line=True).fit(turning())
+    somewhere = straight(60, rate=RATE)
+    far = TrackData(**{**vars(somewhere), "positions": somewhere.positions + 500.0})
+    plain.rule_.damping = learned.rule_.damping
     assert error(learned, far) < 1.5 * error(plain, far)  # all that it has seen of other places has turned
-    of_places, plain = FastSlowForecaster(rate=RATE, slopes=False).fit(turning()), FastSlowForecaster(rate=RATE)
-    plain.rule_.damping = of_places.rule_.damping
-    assert error(of_places, others) < 0.4 * error(plain, others)
-    assert error(of_places, far) == pytest.approx(error(plain, far), abs=1e-3)
 
 
 def test_a_stream_teaches_what_whole_tracks_teach():
@@ -160,29 +166,39 @@ def test_what_was_saved_forecasts_alike(tmp_path):
         learned.save(tmp_path / "f.pt")
 
 
-def test_files_from_before_slopes_are_read_and_answer_without_them(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "of_slots", "known"),
+    [(2, {"slopes": False}, ()), (3, {"slopes": False}, ("slopes",)), (3, {"line": True}, ("slopes",))],
+)
+def test_files_of_formats_of_before_are_read_and_answer_as_they_did(tmp_path, number, of_slots, known):
     path, others = tmp_path / "f.safetensors", turning(5, seed=3)
-    learned = FastSlowForecaster(rate=RATE, slopes=False, max_slots=16).fit(turning())
+    learned = FastSlowForecaster(rate=RATE, max_slots=16, **of_slots).fit(turning())
     learned.save(path)
     tensors, header = load_tensors(path, 2**28)
-    parameters = {name: value for name, value in header["parameters"].items() if name != "slopes"}
-    old = {k: v for k, v in header.items() if not k.startswith("sha")} | {"format": 2, "parameters": parameters}
+    parameters = {k: v for k, v in header["parameters"].items() if k in known or k not in ("slopes", "line")}
+    old = {k: v for k, v in header.items() if not k.startswith("sha")} | {"format": number, "parameters": parameters}
     save_tensors(path, tensors, old)
     again = FastSlowForecaster.load(path)
-    assert not again.slopes
-    assert set(tensors) == {"keys", "errors", "squares", "counts", "prior"}
+    assert (again.slopes, again.line) == (learned.slopes, learned.line)
     assert error(again, others) == error(learned, others)
-    save_tensors(path, tensors, old | {"format": 3})
-    with pytest.raises(InputError, match=r"f\.safetensors holds a forecaster that cannot be read"):
-        FastSlowForecaster.load(path)
-    with pytest.raises(InputError, match="got slopes=1; True or False was expected"):
-        FastSlowForecaster(slopes=1)
+    for other in {2, 3, 4} - {number}:
+        save_tensors(path, tensors, old | {"format": other})
+        with pytest.raises(InputError, match=r"f\.safetensors holds a forecaster that cannot be read"):
+            FastSlowForecaster.load(path)
+
+
+def test_kinds_of_slots_that_there_are_not_are_refused():
+    for name in ("slopes", "line"):
+        with pytest.raises(InputError, match=f"got {name}=1; True or False was expected"):
+            FastSlowForecaster(**{name: 1})
+    with pytest.raises(InputError, match="a line is beside slots with slopes: give slopes=True"):
+        FastSlowForecaster(slopes=False, line=True)
 
 
 def test_what_pedestrians_do_alike_everywhere_is_learned_where_none_has_been():
     """A network that says nothing, and walkers who all slow down."""
     network = small_network(scale=0.0)
-    of_all, of_places = (FastSlowForecaster(rate=RATE, network=network, slopes=slopes) for slopes in (True, False))
+    of_all, of_places = (FastSlowForecaster(rate=RATE, network=network, line=line) for line in (True, False))
     tracks = slowing(300)
     for one in (of_all, of_places):
         one.partial_fit(tracks)

@@ -14,7 +14,7 @@ _ROUNDING = 1e-6
 
 
 def can_be(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
-    """Whether counts are whole and of all that was written, and means of what they can be of."""
+    """Whether counts are whole and of all that was written, means of what they can be of, and slopes and sums, too."""
     errors, squares, counts, prior = (arrays[name] for name in ("errors", "squares", "counts", "prior"))
     most = {"errors": LARGEST, "shown": LARGEST}
     most |= dict.fromkeys(("keys", "spreads", "slopes", "scatter", "level"), LARGEST_KEY)
@@ -26,20 +26,26 @@ def can_be(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
     return bool(
         (squares >= least * (1 - _ROUNDING) - _ROUNDING**2).all()
         and np.allclose(prior, both, rtol=_ROUNDING, atol=_ROUNDING**2)
+        and ("slopes" not in arrays or _can_slope(arrays))
+        and ("scatter" not in arrays or _can_be_sums(arrays, num_written))
     )
 
 
-def can_slope(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
-    """Whether slopes are those of slots with such spreads and errors, and sums of squares and products can be those."""
-    spreads, slopes, scatter, level = (arrays[name] for name in ("spreads", "slopes", "scatter", "level"))
-    shown = arrays["shown"].shape[1]
+def _can_slope(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether slopes are those of slots with such spreads and errors."""
+    spreads, slopes = arrays["spreads"], arrays["slopes"]
+    shown = arrays["shown"].shape[1] if "shown" in arrays else 0
     if (spreads < 0).any() or (spreads[arrays["counts"] == 1] != 0).any():
         return False
     # |covariance| is at most the product of deviations: of curves of errors at most their length, of x at most its own
     most = np.full((len(spreads), slopes.shape[2]), LARGEST**2)
     most[:, shown:] = arrays["squares"].sum(1, keepdims=True)
-    if (np.square(slopes) > spreads[:, :, None] * most[:, None] * (1 + _ROUNDING) + _ROUNDING**2).any():
-        return False
+    return not (np.square(slopes) > spreads[:, :, None] * most[:, None] * (1 + _ROUNDING) + _ROUNDING**2).any()
+
+
+def _can_be_sums(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
+    """Whether sums of squares and products can be those of a line."""
+    scatter, level, shown = arrays["scatter"], arrays["level"], arrays["shown"].shape[1]
     room = _ROUNDING * max(float(np.trace(scatter)), _ROUNDING)
     products, of_x, of_y = scatter[:shown, shown:], scatter.diagonal()[:shown], scatter.diagonal()[shown:]
     if not 0 <= of_x.sum() <= 4 * max(num_written, 1) * level[0] * (1 + _ROUNDING) or (of_y < 0).any():

@@ -10,17 +10,18 @@ beside an empty slot that says "no error": with slots :math:`s` of :math:`n_s` e
 An error is written into the nearest slot if that is alike, else into a new one; where all are taken, the two nearest
 slots become their mean first.
 
-A mean of many errors is at the mean of their keys, where perhaps none of them was. With `shown`, a slot is a Gaussian
-of keys, errors and the numbers :math:`x` that forecasts were made from (see `core.error_slots` for :math:`S_s` and
-:math:`C_s`), attention is to all of it, and what it says changes with the key:
+A mean of many errors is at the mean of their keys, where perhaps none of them was. With slopes, a slot is a Gaussian
+of keys and errors :math:`y` (see `core.error_slots` for :math:`S_s` and :math:`C_s`), attention is to all of it, and
+what it says changes with the key:
 
 .. math:: w_s = n_s \prod_j (1 + S_{sj})^{-1/2} \exp\Big(-\tfrac12 \sum_j \frac{(q - k_s)_j^2}{1 + S_{sj}}\Big),
           \qquad \hat y_s(q) = y_s + C_s^\top \frac{q - k_s}{1 + S_s},
 
-and errors depend on :math:`x` beside (:math:`W` of `core.error_line`):
+with :math:`a_s = w_s / (w_0 + \sum_s w_s)` and :math:`\hat e = \sum_s a_s \hat y_s(q)`. Where the numbers :math:`x`
+that forecasts were made from are shown, slots are of those, too, and errors depend on them beside (:math:`W` of
+`core.error_line`):
 
-.. math:: \hat e = \sum_s a_s \hat e_s(q) + \Big(x - \sum_s a_s \hat x_s(q)\Big) W,
-          \qquad a_s = \frac{w_s}{w_0 + \sum_s w_s}.
+.. math:: \hat e = \sum_s a_s \hat y_s(q) + \Big(x - \sum_s a_s \hat x_s(q)\Big) W.
 
 Slopes and :math:`W` are of errors as `NUM_CURVES` smooth curves of time along each axis.
 """
@@ -33,14 +34,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from fastslow.core.error_checks import LARGEST, LARGEST_KEY, can_be, can_slope
+from fastslow.core.error_checks import LARGEST, LARGEST_KEY, can_be
 from fastslow.core.error_line import ErrorLine
 from fastslow.core.error_slots import Group, Slots, squared_distances
 from fastslow.errors import InputError
 
 _ARRAYS = ("keys", "errors", "squares", "counts", "prior")
-#: With slopes, beside those.
-_SLOPED = ("shown", "spreads", "slopes", "scatter", "level")
+#: Beside those, with slopes, and with a line.
+_SLOPED, _LINED = ("spreads", "slopes"), ("shown", "scatter", "level")
 #: Curves that slopes of an error are made of, along each axis: powers of time from 1 on.
 NUM_CURVES = 5
 
@@ -68,17 +69,19 @@ class ErrorMemory:
         steps: of a forecast.
         empty: weight of the empty slot, in errors.
         alike: distance of keys up to which an error is written into the nearest slot.
-        shown: how many numbers that a forecast was made from are told beside each key, for slopes; None for none.
+        slopes: whether what a slot says changes with the key.
+        shown: how many numbers that a forecast was made from are told beside each key, for a line beside slopes; None
+            for no line.
 
     Attributes:
         prior: mean squared length of all errors so far, shape (steps,); 0 before the first.
         num_written: how many errors that is of.
-        line: what errors depend on linearly; None without slopes.
+        line: what errors depend on linearly; None without.
     """
 
     def __init__(
         self, num_slots: int, key_size: int, steps: int, *, empty: float = 1.0, alike: float = 0.5,
-        shown: int | None = None,
+        slopes: bool = False, shown: int | None = None,
     ) -> None:  # fmt: skip
         if num_slots < 2 or not empty > 0 or not alike >= 0:
             raise InputError(
@@ -90,7 +93,7 @@ class ErrorMemory:
         self._drawn = np.kron(_curves(steps), np.eye(2)).T  # of x and y by turns, shape (curves, 2 steps)
         self._table: np.ndarray | None = None  # what slots say beside the means of errors, once asked
         self.line = None if shown is None else ErrorLine(shown, len(self._drawn))
-        sloped = None if shown is None else shown + len(self._drawn)
+        sloped = (shown or 0) + len(self._drawn) if slopes or shown is not None else None
         self._slots = Slots(num_slots, key_size, 3 * steps + (sloped or 0), sloped)
 
     @property
@@ -127,7 +130,7 @@ class ErrorMemory:
 
         Args:
             keys: of forecasts.
-            shown: what each was made from, where the memory has slopes.
+            shown: what each was made from, where the memory has a line.
         """
         shares, total = self._attention(keys)
         steps = len(self.prior)
@@ -138,6 +141,7 @@ class ErrorMemory:
         told = self._told(shown, len(keys))
         if self.line is not None:
             square *= self.line.left
+        if self._slots.slopes is not None:
             error = error + self._beside(keys, shares, told)
         return ErrorRead(error, square, total)
 
@@ -152,7 +156,7 @@ class ErrorMemory:
         Args:
             keys: where and how.
             errors: what each forecast got wrong.
-            shown: what each was made from, where the memory has slopes.
+            shown: what each was made from, where the memory has a line.
 
         Raises:
             InputError: if a number is not finite, or beyond all measure; nothing is written then.
@@ -175,17 +179,18 @@ class ErrorMemory:
             self._slots.add(Group(key, value, 1.0), self.alike)
         if self.line is not None:
             self.line.learn(left[:, 3 * len(self.prior) :], told, self.num_written)
-            self._table = None
+        self._table = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that the memory knows, by name."""
         held = {name: getattr(self, name) for name in _ARRAYS}
         slots, line = self._slots, self.line
-        if line is None or slots.spreads is None or slots.slopes is None:
-            return held
-        shown = slots.values[: self.size, 3 * len(self.prior) :][:, : line.shown]
-        more = (shown, slots.spreads[: self.size], slots.slopes[: self.size], line.scatter, np.array([line.level]))
-        return held | dict(zip(_SLOPED, more, strict=True))
+        if slots.spreads is not None and slots.slopes is not None:
+            held |= dict(zip(_SLOPED, (slots.spreads[: self.size], slots.slopes[: self.size]), strict=True))
+        if line is not None:
+            shown = slots.values[: self.size, 3 * len(self.prior) :][:, : line.shown]
+            held |= dict(zip(_LINED, (shown, line.scatter, np.array([line.level])), strict=True))
+        return held
 
     def restore(self, arrays: Mapping[str, np.ndarray], num_written: int) -> None:
         """Takes what `arrays` gave of another memory in the place of its own.
@@ -201,7 +206,7 @@ class ErrorMemory:
         fits = all(arrays[name].shape == shape for name, shape in wanted.items())
         if not fits or count > len(self._slots.counts):
             raise InputError("got slots of another size, or more of them, than this memory has room for")
-        if not can_be(arrays, num_written) or (self.line is not None and not can_slope(arrays, num_written)):
+        if not can_be(arrays, num_written):
             raise InputError("got slots with numbers that no memory has; save them again")
         self.prior, self.num_written = arrays["prior"].copy(), num_written
         told = arrays.get("shown", np.zeros((count, 0)))
@@ -209,14 +214,15 @@ class ErrorMemory:
         self._slots.restore(arrays["keys"], values, arrays["counts"], arrays.get("spreads"), arrays.get("slopes"))
         if self.line is not None:
             self.line.restore(arrays["scatter"], float(arrays["level"][0]), num_written)
-            self._table = None
+        self._table = None
 
     def _values(self, errors: np.ndarray, squares: np.ndarray, told: np.ndarray) -> np.ndarray:
         """What slots take means of; with slopes, what was shown and curves of errors last."""
-        return np.concatenate([errors, squares, told, *([] if self.line is None else [errors @ self._drawn.T])], 1)
+        sloped = self._slots.slopes is not None
+        return np.concatenate([errors, squares, told, *([errors @ self._drawn.T] if sloped else [])], 1)
 
     def _told(self, shown: np.ndarray | None, rows: int) -> np.ndarray:
-        """What was shown of some rows; no numbers without slopes."""
+        """What was shown of some rows; no numbers without a line."""
         size = 0 if self.line is None else self.line.shown
         told = np.zeros((rows, 0)) if shown is None else shown
         if told.shape != (rows, size):
@@ -236,20 +242,21 @@ class ErrorMemory:
 
     def _beside(self, keys: np.ndarray, shares: np.ndarray, told: np.ndarray) -> np.ndarray:
         """What slopes and the line add to means of errors, shape (queries, steps, 2)."""
-        slots, line, size = self._slots, self.line, self.size
-        assert line is not None and slots.spreads is not None and slots.slopes is not None  # noqa: PT018
+        slots, size, answers = self._slots, self.size, len(self._drawn)
+        assert slots.spreads is not None and slots.slopes is not None  # noqa: PT018
         if not size:
             return np.zeros((len(keys), len(self.prior), 2))
+        weights = np.zeros((0, answers)) if self.line is None else self.line.weights
         if self._table is None:
-            shown = slice(3 * len(self.prior), 3 * len(self.prior) + line.shown)
-            steep = slots.slopes[:size, :, line.shown :] - slots.slopes[:size, :, : line.shown] @ line.weights
+            told_of = slots.values[:size, 3 * len(self.prior) : -answers]
+            steep = slots.slopes[:size, :, -answers:] - slots.slopes[:size, :, :-answers] @ weights
             steep /= 1 + slots.spreads[:size, :, None]
-            still = slots.values[:size, shown] @ line.weights
+            still = told_of @ weights
             still += np.einsum("sk,ska->sa", slots.keys[:size] - slots.keys[:1], steep)
             self._table = np.concatenate([steep.reshape(size, -1), still], 1)
         means = shares @ self._table
-        away, answers = keys - slots.keys[0], line.weights.shape[1]
-        found = told @ line.weights - means[:, -answers:]
+        away = keys - slots.keys[0]
+        found = told @ weights - means[:, -answers:]
         found += (means[:, :-answers].reshape(len(keys), -1, answers) * away[:, :, None]).sum(1)
         drawn: np.ndarray = (found @ self._drawn).reshape(len(keys), len(self.prior), 2)
         return drawn

@@ -19,8 +19,8 @@ _DAMPINGS = np.concatenate([[0.0], np.geomspace(0.01, 0.9, 40)])
 #: Moments that may wait to be learned.
 _MOST_PENDING = 256
 
-#: Widths of keys and weight of the empty slot, of slots without slopes and with them: chosen on streams of pedestrians
-#: at made-up junctions and of cyclists of VRU who were held out.
+#: Widths of keys and weight of the empty slot, without a line beside the slots and with one: chosen on streams of
+#: pedestrians at made-up junctions and of cyclists of VRU who were held out.
 CHOSEN = {False: (Widths(), 1.0), True: (Widths(1.0, 0.17, 0.55, 0.4), 4.0)}
 
 
@@ -61,7 +61,7 @@ class CorrectedMotion:
     """Damped constant velocity, or a network in its place, and a memory of its errors, on samples at even times.
 
     Args:
-        memory: of `steps` steps and keys of six numbers; with slopes, told the `numbers_shown`.
+        memory: of `steps` steps and keys of six numbers; with a line, told the `numbers_shown`.
         rate: of samples, Hz.
         steps: of a forecast.
         widths: of keys.
@@ -154,18 +154,18 @@ class CorrectedMotion:
     def _plain(
         self, pasts: Float64[np.ndarray, "rows samples 2"], motion: Motion
     ) -> tuple[Float64[np.ndarray, "rows steps 2"], Float64[np.ndarray, "rows shown"] | None]:
-        """Forecasts, and what a memory with slopes is told that they were made from."""
-        sloped = self._memory.line is not None
+        """Forecasts, and what a memory with a line is told that they were made from."""
+        lined = self._memory.line is not None
         if self.network is not None:
             hidden = self.network.hidden(pasts)
             plain = self.network.answered(pasts, hidden)[:, : self.steps]
-            return plain, of_moving(hidden, motion) if sloped else None
+            return plain, of_moving(hidden, motion) if lined else None
         plain = motion.forecast(self.steps, rate=self.rate, damping=self.damping)
-        return plain, of_moving(velocities_shown(pasts, self.rate), motion) if sloped else None
+        return plain, of_moving(velocities_shown(pasts, self.rate), motion) if lined else None
 
 
 def numbers_shown(rate: float, network: MotionNetwork | None) -> int:
-    """How many numbers a memory with slopes is told: what the last layer of a network sees, or velocities; and a 1."""
+    """How many numbers a memory with a line is told: what the last layer of a network sees, or velocities; and a 1."""
     if network is not None:
         return network.num_hidden + 1
     return 2 * AlignedFrame(rate).num_shown(samples_needed(rate)) + 1

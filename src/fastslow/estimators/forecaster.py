@@ -68,8 +68,9 @@ class FastSlowForecaster:
         max_slots: of the memory.
         empty: weight of the empty slot, see `ErrorMemory`; None for what was chosen for its kind of slots.
         widths: of keys, see `Widths`; None likewise.
-        slopes: of slots, and a line beside them, see `ErrorMemory`: two to five times the memory, better two seconds
-            ahead of many tracks, worse four seconds ahead and after a few.
+        slopes: of slots, see `ErrorMemory`: half as much memory again, and 256 slots do the work of 2048.
+        line: beside slots with slopes, see `ErrorMemory`: two to five times the memory, better two seconds ahead of
+            many tracks, worse four seconds ahead and after a few.
         network: in the place of damped constant velocity, see `training.motion.train_motion_network`; of the same rate,
             and as long a horizon or a longer one.
         max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
@@ -88,7 +89,8 @@ class FastSlowForecaster:
         max_slots: Any = 256,  # noqa: ANN401
         empty: Any = None,  # noqa: ANN401
         widths: Any = None,  # noqa: ANN401
-        slopes: Any = False,  # noqa: ANN401
+        slopes: Any = True,  # noqa: ANN401
+        line: Any = False,  # noqa: ANN401
         network: Any = None,  # noqa: ANN401
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
@@ -96,16 +98,19 @@ class FastSlowForecaster:
         times = {"rate": rate, "horizon": horizon, "learn_every": learn_every, "max_gap": max_gap}
         for name, value in (times | {"drop_after": drop_after}).items():
             refuse_unless_positive(name, value, "seconds or Hz")
-        if not isinstance(slopes, bool):
-            raise InputError(f"got slopes={shown(slopes)}; True or False was expected")
-        widths, empty = (CHOSEN[slopes][k] if given is None else given for k, given in enumerate((widths, empty)))
+        for name, value in (("slopes", slopes), ("line", line)):
+            if not isinstance(value, bool):
+                raise InputError(f"got {name}={shown(value)}; True or False was expected")
+        if line and not slopes:
+            raise InputError("got line=True and slopes=False; a line is beside slots with slopes: give slopes=True")
+        widths, empty = (CHOSEN[line][k] if given is None else given for k, given in enumerate((widths, empty)))
         refuse_unless_positive("empty", empty, "of errors")
         refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
         _refuse_too_many(**{name: float(value) for name, value in times.items()}, max_slots=max_slots)
         _refuse_widths(widths)
         if network is not None and not isinstance(network, MotionNetwork):
             raise InputError(f"got network={shown(network)}; a MotionNetwork was expected, or None")
-        self.network, self.slopes = network, slopes
+        self.network, self.slopes, self.line = network, slopes, line
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
         self._every = max(1, round(self.learn_every * self.rate))  # samples
@@ -225,8 +230,8 @@ class FastSlowForecaster:
         return load_forecaster(path, cls)
 
     def _forget(self) -> None:
-        told = numbers_shown(self.rate, self.network) if self.slopes else None
-        memory = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty, shown=told)
+        told = numbers_shown(self.rate, self.network) if self.line else None
+        memory = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty, slopes=self.slopes, shown=told)
         self._rule = CorrectedMotion(memory, rate=self.rate, steps=self.steps, widths=self.widths, network=self.network)
         self._live = LiveTracks(
             self.rate,

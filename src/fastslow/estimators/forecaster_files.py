@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound=FastSlowForecaster)
 
-#: Format 2 knew of no slopes.
-_FORMAT, _WITHOUT_SLOPES, _KIND = 3, 2, "forecaster"
+_FORMAT, _KIND = 4, "forecaster"
+#: Formats of before: one knew of no slopes, the other of none without a line.
+_WITHOUT_SLOPES, _ALWAYS_LINED = 2, 3
 _OF_NETWORK = "network."
 _MAX_BYTES, _MOST_SAMPLES = 2**28, 100_000
 #: Forecasters that ship with the library, and how they are asked for.
 _SHIPPED, _PREFIX = Path(__file__).parent.parent / "pretrained" / "forecasters", "pretrained:"
-_PARAMETERS = ("rate", "horizon", "learn_every", "max_slots", "empty", "max_gap", "drop_after", "slopes")
+_PARAMETERS = ("rate", "horizon", "learn_every", "max_slots", "empty", "max_gap", "drop_after")
+_OF_SLOTS = ("slopes", "line")
 
 
 def save_forecaster(path: str | Path, forecaster: FastSlowForecaster) -> None:
@@ -41,7 +43,7 @@ def save_forecaster(path: str | Path, forecaster: FastSlowForecaster) -> None:
     if network is not None:
         arrays |= {_OF_NETWORK + name: part for name, part in network.arrays().items()}
     tensors = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in arrays.items()}
-    parameters = {name: getattr(forecaster, name) for name in _PARAMETERS}
+    parameters = {name: getattr(forecaster, name) for name in (*_PARAMETERS, *_OF_SLOTS)}
     header = {
         "format": _FORMAT, "kind": _KIND, "parameters": parameters, "widths": list(forecaster.widths),
         "damping": forecaster.rule_.damping, "num_written": memory.num_written,
@@ -63,13 +65,10 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
     path = _located(path)
     tensors, header = load_tensors(path, _MAX_BYTES)
     name = shown_path(path)
-    if header.get("format") not in (_FORMAT, _WITHOUT_SLOPES) or header.get("kind") != _KIND:
+    if header.get("format") not in (_FORMAT, _ALWAYS_LINED, _WITHOUT_SLOPES) or header.get("kind") != _KIND:
         raise InputError(f"{name} holds no forecaster of format {_FORMAT}; it was saved by something else")
     try:
-        without = {"slopes": False} if header["format"] == _WITHOUT_SLOPES else {}
-        parameters = header["parameters"] | without
-        if set(header["parameters"]) != set(_PARAMETERS) - set(without):
-            raise InputError(f"its parameters are not {', '.join(_PARAMETERS)}")
+        parameters = _parameters(header)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         network = _network(arrays, header)
         forecaster = kind(**parameters, widths=header["widths"], network=network)
@@ -81,6 +80,20 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
         raise InputError(f"{name} holds a forecaster that cannot be read ({shown_reason(error)})") from error
     forecaster.rule_.damping = damping
     return forecaster
+
+
+def _parameters(header: dict[str, Any]) -> dict[str, Any]:
+    """Of a file of any format, as those of today."""
+    parameters: dict[str, Any] = dict(header["parameters"])
+    unsaid: dict[str, Any] = {}
+    if header["format"] == _WITHOUT_SLOPES:
+        unsaid = {"slopes": False, "line": False}
+    elif header["format"] == _ALWAYS_LINED:
+        unsaid = {"line": parameters.get("slopes")}
+    wanted = {*_PARAMETERS, *_OF_SLOTS} - set(unsaid)
+    if set(parameters) != wanted:
+        raise InputError(f"its parameters are not {', '.join(sorted(wanted))}")
+    return parameters | unsaid
 
 
 def _network(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> MotionNetwork | None:

@@ -22,7 +22,6 @@ from fastslow.studies.drawn import Notes
 from fastslow.studies.page import Table
 from fastslow.studies.track_learners import (
     SEEN,
-    SLOTS,
     STEPS,
     Damped,
     Kalman,
@@ -43,10 +42,10 @@ TRAINED, TEN = 150, 10
 _EVERY, _MOMENTS = 0.4, 0.2
 
 
-def remembering_mlp(setting: Setting, *, stream: bool = False, slots: int = SLOTS, slopes: bool = False) -> Remembering:
-    """The network of two hidden layers as it was trained, and a memory of its errors."""
+def remembering_mlp(setting: Setting, **options: Any) -> Remembering:  # noqa: ANN401
+    """The network of two hidden layers as it was trained, and a memory of its errors, see `Remembering`."""
     base = Supervised(setting, mlp)
-    return Remembering(setting, base, stream=stream, slots=slots, hidden=base.hidden, num_hidden=MLP, slopes=slopes)
+    return Remembering(setting, base, hidden=base.hidden, num_hidden=MLP, **options)
 
 
 #: Learners by the name of their row.
@@ -70,7 +69,8 @@ LEARNERS: dict[str, Callable[[Setting], TrackLearner]] = {
     "mlp-finetuned": functools.partial(Supervised, make=mlp, adapt_rate=1e-3),
     "memory": lambda setting: Remembering(setting, Damped(setting)),
     "memory-on-mlp": remembering_mlp,
-    "memory-slopes-on-mlp": functools.partial(remembering_mlp, slopes=True),
+    "memory-means-on-mlp": functools.partial(remembering_mlp, slopes=False),
+    "memory-line-on-mlp": functools.partial(remembering_mlp, line=True),
 }
 #: Those of the smallest budget.
 QUICK = ("constant-velocity", "damped", "kalman", "literal-nmn", "memory-network", "mlp-finetuned", "memory-on-mlp")

@@ -213,16 +213,18 @@ class Remembering:
         hidden: what the last layer of `base` sees of windows; None for the velocities that a movement is read from.
         num_hidden: numbers of that.
         slopes: for slots with slopes, see `ErrorMemory`.
+        line: for a line beside those.
     """
 
     def __init__(
         self, setting: Setting, base: TrackLearner, *, stream: bool = False, slots: int = SLOTS,
-        hidden: Callable[[np.ndarray], np.ndarray] | None = None, num_hidden: int = 0, slopes: bool = False,
+        hidden: Callable[[np.ndarray], np.ndarray] | None = None, num_hidden: int = 0, slopes: bool = True,
+        line: bool = False,
     ) -> None:  # fmt: skip
-        self.rate, self.base, self._stream, self._hidden, self._slopes = setting.rate, base, stream, hidden, slopes
+        self.rate, self.base, self._stream, self._hidden, self._line = setting.rate, base, stream, hidden, line
         shown = num_hidden + 1 if hidden else numbers_shown(setting.rate, None)
-        self._widths, empty = CHOSEN[slopes]
-        self.memory = ErrorMemory(slots, 6, STEPS, empty=empty, shown=shown if slopes else None)
+        self._widths, empty = CHOSEN[line]
+        self.memory = ErrorMemory(slots, 6, STEPS, empty=empty, slopes=slopes, shown=shown if line else None)
 
     def train(self, windows: Windows) -> None:
         """See `TrackLearner`."""
@@ -243,6 +245,6 @@ class Remembering:
         return corrected
 
     def _shown(self, seen: np.ndarray, motion: Motion) -> np.ndarray | None:
-        if not self._slopes:
+        if not self._line:
             return None
         return of_moving(self._hidden(seen) if self._hidden else velocities_shown(seen, self.rate), motion)
