@@ -33,13 +33,13 @@ from fastslow.data.tracks.duplicates import each_movement_once
 from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.registry import load_tracks
 from fastslow.data.tracks.resample import resampled, windows_of
-from fastslow.estimators.corrected import CHOSEN, of_moving, velocities_shown
+from fastslow.estimators.corrected import of_moving, velocities_shown
 from fastslow.estimators.forecaster import FastSlowForecaster
 from fastslow.training.motion import train_motion_network
 
 SEEN = STEPS = 50
 EVERY, TEN, TRACKS, LATE = 0.2, 10, 60, 25
-(ALONE, EMPTY_ALONE), (LINED, EMPTY) = CHOSEN[False], CHOSEN[True]
+USUAL = Widths()
 #: That keys are made of: steps of 0.16 s.
 VELOCITIES = 12
 
@@ -62,8 +62,9 @@ class Way(NamedTuple):
     slots: int = 256
     slopes: bool = True
     line: bool = True
-    widths: Widths = LINED
-    empty: float = EMPTY
+    widths: Widths = USUAL
+    empty: float = 1.0
+    trusted: bool = False
     mapped: np.ndarray | None = None
 
     def keys(self, stream: Stream) -> np.ndarray:
@@ -125,6 +126,9 @@ def measured(way: Way, stream: Stream) -> tuple[float, float]:
     size = None if shown is None else shown.shape[1]
     memory = ErrorMemory(way.slots, keys.shape[1], STEPS, empty=way.empty, slopes=way.slopes, shown=size)
 
+    if way.trusted and memory.line is not None:
+        memory.line.judged[:] = 1e12
+
     def off(rows: np.ndarray) -> float:
         error = memory.read(keys[rows], None if shown is None else shown[rows]).error
         return float(np.square(stream.errors[rows] - error).sum())
@@ -153,7 +157,7 @@ def learned_keys(known: list[Stream], *, mapped: bool, steps: int = 40) -> Way:
             stream.errors[rows].reshape(len(rows), -1) @ curves,
         )  # fmt: skip
         sites.append([torch.from_numpy(part).float() for part in parts] + [torch.from_numpy(track)])
-    widths = torch.tensor([*ALONE, EMPTY_ALONE]).log().requires_grad_()
+    widths = torch.tensor([*USUAL, 1.0]).log().requires_grad_()
     more = torch.zeros(known[0].velocities.shape[1], 2).normal_(0, 0.1).requires_grad_(mapped)
     optimiser = torch.optim.Adam([widths, *([more] if mapped else [])], 0.03)
     for _ in range(steps):
@@ -183,19 +187,17 @@ def main() -> None:
     made = list(streams(options.sites))
     asked = [stream for stream, learned in made if not learned]
     known = [stream for stream, learned in made if learned and not stream.group.endswith("damped")]
-    alone = Way("slopes", line=False, widths=ALONE, empty=EMPTY_ALONE)
+    wide = Widths(1.0, 0.17, 0.55, 0.4)
     ways = [
-        alone._replace(what="means alone", slopes=False),
-        alone._replace(what="means alone", slopes=False, slots=2048),
-        alone,
-        alone._replace(slots=2048),
-        alone._replace(what="slopes and line, widths of those without a line", line=True),
-        Way("slopes and line, as chosen"),
-        Way("slopes and line, as chosen", slots=2048),
-        Way("the same, empty slot 1", empty=1.0),
-        learned_keys(known, mapped=False),
-        learned_keys(known, mapped=True),
+        Way(what, slots, slopes, line)
+        for what, slopes, line in (("means", False, False), ("slopes", True, False), ("slopes and line", True, True))
+        for slots in (256, 2048)
     ]
+    ways += [
+        Way("the line trusted from the first on", trusted=True),
+        Way("slopes and line, other widths", widths=wide), Way("the same, empty slot 4", widths=wide, empty=4.0),
+        learned_keys(known, mapped=False), learned_keys(known, mapped=True),
+    ]  # fmt: skip
     rows: list[dict[str, Any]] = []
     for way in ways:
         found: dict[str, list[tuple[float, float]]] = {}

@@ -7,12 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastslow.core import error_line
 from fastslow.core.error_line import STRENGTH, ErrorLine
 from fastslow.core.error_memory import ErrorMemory, _curves
 from fastslow.core.error_slots import Group, Slots
 from fastslow.errors import InputError
 
 KEY, STEPS, SHOWN = 3, 4, 2
+
+
+@pytest.fixture(autouse=True)
+def _few_examples_make_a_line(monkeypatch):
+    monkeypatch.setattr(error_line, "EVERY", 5)
 
 
 def drawn(count, seed=0):
@@ -115,8 +121,8 @@ def test_without_a_line_an_answer_is_that_of_gaussians():
             other.restore(arrays | {name: change(arrays[name])}, memory.num_written)
 
 
-def test_the_line_is_ridge_regression_of_what_each_example_left():
-    """Each is compared with what was known just before it."""
+def test_the_line_is_ridge_regression_of_what_each_example_left_as_far_as_it_held_before():
+    """Each is compared with what was known just before it; weights of five and of ten are judged by the next five."""
     memory, (keys, errors, shown) = ErrorMemory(50, KEY, STEPS, shown=SHOWN, alike=0.0), drawn(15)
     xs, ys, curves = [], [], _curves(STEPS)
     for key, error, x in zip(keys, errors, shown, strict=True):
@@ -127,13 +133,23 @@ def test_the_line_is_ridge_regression_of_what_each_example_left():
         ys.append(np.einsum("tc,ta->ca", curves, left).ravel())
         memory.write(key[None], error[None], x[None])
     xs, ys = np.array(xs), np.array(ys)
-    ridge = STRENGTH * np.square(shown).mean()
-    weights = np.linalg.solve(xs.T @ xs + ridge * np.eye(SHOWN), xs.T @ ys)
+
+    def of_first(count):
+        ridge, x, y = STRENGTH * np.square(shown[:count]).mean(), xs[:count], ys[:count]
+        return np.linalg.solve(x.T @ x + ridge * np.eye(SHOWN), x.T @ y)
+
+    said = np.concatenate([xs[5:10] @ of_first(5), xs[10:] @ of_first(10)])
+    trust = np.clip((said * ys[5:]).sum() / (said**2).sum(), 0, 1)
+    assert memory.line.trust == pytest.approx(trust)
+    weights = trust * of_first(15)
+    assert trust > 0
     np.testing.assert_allclose(memory.line.weights, weights, atol=1e-10)
     together = ErrorMemory(50, KEY, STEPS, shown=SHOWN, alike=0.0)
     together.write(keys, errors, shown)
     np.testing.assert_allclose(together.line.weights, weights, atol=1e-10)
-    assert 0 < memory.line.left < 1
+    left = np.square(ys - xs @ weights).sum() / np.square(ys).sum()
+    assert memory.line.left == pytest.approx(left)
+    assert left < 1
     assert ErrorLine(2, 3).left == 1.0
     assert not ErrorLine(2, 3).weights.any()
 
@@ -166,6 +182,19 @@ def test_what_depends_on_the_movement_alone_is_known_where_nobody_has_been():
     assert np.square(read.error - errors[:20]).mean() < 0.05 * np.square(errors[:20]).mean()
 
 
+def test_a_line_that_held_for_none_but_those_it_was_made_of_is_not_trusted():
+    random = np.random.default_rng(0)
+    memory = ErrorMemory(64, KEY, STEPS, shown=SHOWN)
+    for sign in (1.0, -1.0, 1.0, -1.0):  # what goes with x turns round from five to five
+        keys, shown = 100.0 * random.normal(size=(5, KEY)), random.normal(size=(5, SHOWN))
+        memory.write(keys, np.repeat(sign * shown[:, None], STEPS, 1), shown)
+    assert memory.line.untrusted.any()
+    assert memory.line.trust == 0.0
+    assert memory.line.left == 1.0
+    read = memory.read(np.full((1, KEY), 1e4), np.ones((1, SHOWN)))
+    assert not read.error.any()
+
+
 def test_what_was_kept_is_restored_and_goes_on_alike():
     memory, other = filled(), ErrorMemory(8, KEY, STEPS, shown=SHOWN)
     other.restore(memory.arrays(), memory.num_written)
@@ -184,6 +213,8 @@ def test_what_was_kept_is_restored_and_goes_on_alike():
         ("scatter", lambda part: -part), ("scatter", lambda part: part + np.triu(np.ones_like(part))),
         ("shown", lambda part: part * np.inf), ("slopes", lambda part: part[:, :, :-1]), ("level", lambda part: -part),
         ("scatter", lambda part: part - 2 * np.diag(np.diag(part))), ("shown", lambda part: part[:-1]),
+        ("judged", lambda part: -part), ("judged", lambda part: part * [1e6, 1.0]), ("judged", lambda part: part[:1]),
+        ("untrusted", lambda part: part * np.nan), ("untrusted", lambda part: part[:1]),
     ],
 )  # fmt: skip
 def test_slopes_that_no_memory_has_are_refused_and_change_nothing(name, change):

@@ -4,10 +4,15 @@ With :math:`\tilde x` and :math:`\tilde y` what is left of the numbers :math:`x`
 its error :math:`y` once what was known of both at such a key, before this one was learned, is taken off, the weights
 are
 
-.. math:: W = \Big(\sum \tilde x \tilde x^\top + \lambda I\Big)^{-1} \sum \tilde x \tilde y^\top,
+.. math:: W = t \Big(\sum \tilde x \tilde x^\top + \lambda I\Big)^{-1} \sum \tilde x \tilde y^\top,
 
 the estimate of a partially linear model (Robinson 1988, Speckman 1988), here one example after another.
 :math:`\lambda` is `STRENGTH` times the mean square of a number of :math:`x`, so that units do not matter.
+
+Examples are moments of few movements, so that weights which fit them need not hold for the next one. How far they are
+to be trusted shows as examples come: with :math:`z` what the weights, untrusted, said of each before it was learned,
+
+.. math:: t = \min\Big(1, \max\Big(0, \frac{\sum z \cdot \tilde y}{\sum |z|^2}\Big)\Big).
 """
 
 from __future__ import annotations
@@ -17,6 +22,8 @@ from jaxtyping import Float64
 
 #: Examples that no dependence at all counts for; chosen on junctions and on cyclists of VRU (`benchmarks/slots.py`).
 STRENGTH = 300.0
+#: Examples after which the weights are found anew: about those of a movement, which are judged by movements before it.
+EVERY = 64
 
 
 class ErrorLine:
@@ -29,52 +36,63 @@ class ErrorLine:
     Attributes:
         scatter: sums of squares and products of what is left of x and y, shape (shown + answers, shown + answers).
         level: sum of the squares of all numbers of x, as they were.
+        judged: sum of products of what the weights said of examples to come with what came, and of their squares.
+        untrusted: weights before they are trusted, shape (shown, answers).
     """
 
     def __init__(self, shown: int, answers: int) -> None:
-        self.shown, self.level = shown, 0.0
-        self.scatter = np.zeros((shown + answers, shown + answers))
-        self._weights: np.ndarray = np.zeros((shown, answers))
-        self._count, self._left, self._fresh = 0, 1.0, True
+        self.shown, self.level, self._count = shown, 0.0, 0
+        self.scatter, self.judged = np.zeros((shown + answers, shown + answers)), np.zeros(2)
+        self.untrusted: np.ndarray = np.zeros((shown, answers))
 
-    def learn(
-        self, left: Float64[np.ndarray, "examples both"], shown: Float64[np.ndarray, "examples shown"], count: int
-    ) -> None:
-        """Takes examples in.
+    def learn(self, left: Float64[np.ndarray, "examples both"], shown: Float64[np.ndarray, "examples shown"]) -> None:
+        """Takes examples in, which the weights are judged by.
 
         Args:
             left: of x and y, side by side.
             shown: x.
-            count: examples in all, these among them.
         """
-        self.scatter += left.T @ left
-        self.level += float(np.square(shown).sum())
-        self._count, self._fresh = count, False
+        until = np.arange(EVERY - self._count % EVERY, len(left), EVERY)
+        for part, told in zip(np.split(left, until), np.split(shown, until), strict=True):
+            said, came = part[:, : self.shown] @ self.untrusted, part[:, self.shown :]
+            self.judged += float((said * came).sum()), float((said * said).sum())
+            self.scatter += part.T @ part
+            self.level += float(np.square(told).sum())
+            self._count += len(part)
+            if self._count % EVERY == 0:
+                self.untrusted = ridge(self.scatter, self.level, self.shown, self._count)
 
-    def restore(self, scatter: np.ndarray, level: float, count: int) -> None:
-        """Takes the sums of another in the place of its own."""
-        self.scatter, self.level, self._count, self._fresh = scatter.copy(), level, count, False
+    def restore(self, scatter: np.ndarray, level: float, judged: np.ndarray, untrusted: np.ndarray, count: int) -> None:
+        """Takes the sums and weights of another in the place of its own, which had learned so many examples."""
+        self.scatter, self.level, self._count = scatter.copy(), level, count
+        self.judged, self.untrusted = judged.copy(), untrusted.copy()
+
+    @property
+    def trust(self) -> float:
+        """From 0 to 1; 0 before anything has been said."""
+        agreed, said = self.judged
+        return float(np.clip(agreed / said, 0.0, 1.0)) if said > 0 else 0.0
 
     @property
     def weights(self) -> Float64[np.ndarray, "shown answers"]:
-        """W of the sums so far."""
-        self._solve()
-        return self._weights
+        """W, as it was found last."""
+        return self.trust * self.untrusted
 
     @property
     def left(self) -> float:
         """Share of what is left of the squares of y that W leaves, from 0 to 1; 1 before the first example."""
-        self._solve()
-        return self._left
+        weights, size = self.weights, self.shown
+        total = float(np.trace(self.scatter[size:, size:]))
+        within, across = self.scatter[:size, :size], self.scatter[:size, size:]
+        explained = float((weights * (2 * across - within @ weights)).sum())
+        return float(np.clip(1 - explained / total, 0.0, 1.0)) if total > 0 else 1.0
 
-    def _solve(self) -> None:
-        if self._fresh:
-            return
-        size, self._fresh = self.shown, True
-        products, total = self.scatter[:size, size:], float(np.trace(self.scatter[size:, size:]))
-        strength = STRENGTH * self.level / max(self._count * size, 1)
-        if not strength > 0:
-            return
-        self._weights = np.linalg.solve(self.scatter[:size, :size] + strength * np.eye(size), products)
-        explained = float((self._weights * products).sum())
-        self._left = float(np.clip(1 - explained / total, 0.0, 1.0)) if total > 0 else 1.0
+
+def ridge(
+    scatter: Float64[np.ndarray, "both both"], level: float, shown: int, count: int
+) -> Float64[np.ndarray, "shown answers"]:
+    """Weights of sums of so many examples, see `ErrorLine`; 0 where nothing was shown."""
+    within, across = scatter[:shown, :shown], scatter[:shown, shown:]
+    strength = STRENGTH * level / max(count * shown, 1)
+    found: np.ndarray = np.linalg.solve(within + strength * np.eye(shown), across) if strength > 0 else 0 * across
+    return found

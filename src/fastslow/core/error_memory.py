@@ -41,7 +41,7 @@ from fastslow.errors import InputError
 
 _ARRAYS = ("keys", "errors", "squares", "counts", "prior")
 #: Beside those, with slopes, and with a line.
-_SLOPED, _LINED = ("spreads", "slopes"), ("shown", "scatter", "level")
+_SLOPED, _LINED = ("spreads", "slopes"), ("shown", "scatter", "level", "judged", "untrusted")
 #: Curves that slopes of an error are made of, along each axis: powers of time from 1 on.
 NUM_CURVES = 5
 
@@ -178,7 +178,7 @@ class ErrorMemory:
             self.prior += (square - self.prior) / self.num_written
             self._slots.add(Group(key, value, 1.0), self.alike)
         if self.line is not None:
-            self.line.learn(left[:, 3 * len(self.prior) :], told, self.num_written)
+            self.line.learn(left[:, 3 * len(self.prior) :], told)
         self._table = None
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -189,7 +189,9 @@ class ErrorMemory:
             held |= dict(zip(_SLOPED, (slots.spreads[: self.size], slots.slopes[: self.size]), strict=True))
         if line is not None:
             shown = slots.values[: self.size, 3 * len(self.prior) :][:, : line.shown]
-            held |= dict(zip(_LINED, (shown, line.scatter, np.array([line.level])), strict=True))
+            held |= dict(
+                zip(_LINED, (shown, line.scatter, np.array([line.level]), line.judged, line.untrusted), strict=True)
+            )
         return held
 
     def restore(self, arrays: Mapping[str, np.ndarray], num_written: int) -> None:
@@ -201,7 +203,7 @@ class ErrorMemory:
         own, count = self.arrays(), len(arrays.get("counts", ()))
         if set(arrays) != set(own) or not all(part.dtype == np.float64 for part in arrays.values()):
             raise InputError(f"got arrays {sorted(arrays)}; {', '.join(own)} were expected, of 64 bits")
-        of_all = ("prior", "scatter", "level")
+        of_all = ("prior", "scatter", "level", "judged", "untrusted")
         wanted = {name: part.shape if name in of_all else (count, *part.shape[1:]) for name, part in own.items()}
         fits = all(arrays[name].shape == shape for name, shape in wanted.items())
         if not fits or count > len(self._slots.counts):
@@ -213,7 +215,8 @@ class ErrorMemory:
         values = self._values(arrays["errors"].reshape(count, 2 * len(self.prior)), arrays["squares"], told)
         self._slots.restore(arrays["keys"], values, arrays["counts"], arrays.get("spreads"), arrays.get("slopes"))
         if self.line is not None:
-            self.line.restore(arrays["scatter"], float(arrays["level"][0]), num_written)
+            scatter, judged, untrusted = (arrays[name] for name in ("scatter", "judged", "untrusted"))
+            self.line.restore(scatter, float(arrays["level"][0]), judged, untrusted, num_written)
         self._table = None
 
     def _values(self, errors: np.ndarray, squares: np.ndarray, told: np.ndarray) -> np.ndarray:

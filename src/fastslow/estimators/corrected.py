@@ -19,10 +19,6 @@ _DAMPINGS = np.concatenate([[0.0], np.geomspace(0.01, 0.9, 40)])
 #: Moments that may wait to be learned.
 _MOST_PENDING = 256
 
-#: Widths of keys and weight of the empty slot, without a line beside the slots and with one: chosen on streams of
-#: pedestrians at made-up junctions and of cyclists of VRU who were held out.
-CHOSEN = {False: (Widths(), 1.0), True: (Widths(1.0, 0.17, 0.55, 0.4), 4.0)}
-
 
 class Corrected(NamedTuple):
     """Forecasts, one a row.

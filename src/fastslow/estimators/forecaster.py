@@ -16,7 +16,7 @@ from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.resample import moments_of, resampled
 from fastslow.errors import InputError, shown
-from fastslow.estimators.corrected import CHOSEN, CorrectedMotion, numbers_shown
+from fastslow.estimators.corrected import CorrectedMotion, numbers_shown
 from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
 from fastslow.estimators.live_tracks import LiveTracks
 
@@ -66,11 +66,11 @@ class FastSlowForecaster:
         horizon: seconds ahead.
         learn_every: seconds from one moment of a track that is learned from to the next.
         max_slots: of the memory.
-        empty: weight of the empty slot, see `ErrorMemory`; None for what was chosen for its kind of slots.
-        widths: of keys, see `Widths`; None likewise.
+        empty: weight of the empty slot, see `ErrorMemory`.
+        widths: of keys, see `Widths`.
         slopes: of slots, see `ErrorMemory`: half as much memory again, and 256 slots do the work of 2048.
-        line: beside slots with slopes, see `ErrorMemory`: two to five times the memory, better two seconds ahead of
-            many tracks, worse four seconds ahead and after a few.
+        line: beside slots with slopes, see `ErrorMemory`: what is wrong everywhere alike is mended where nobody has
+            been; two to four times the memory. Slots without slopes have none.
         network: in the place of damped constant velocity, see `training.motion.train_motion_network`; of the same rate,
             and as long a horizon or a longer one.
         max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
@@ -87,10 +87,10 @@ class FastSlowForecaster:
         horizon: Any = 2.0,  # noqa: ANN401
         learn_every: Any = 0.2,  # noqa: ANN401
         max_slots: Any = 256,  # noqa: ANN401
-        empty: Any = None,  # noqa: ANN401
-        widths: Any = None,  # noqa: ANN401
+        empty: Any = 1.0,  # noqa: ANN401
+        widths: Any = Widths(),  # noqa: ANN401, B008
         slopes: Any = True,  # noqa: ANN401
-        line: Any = False,  # noqa: ANN401
+        line: Any = True,  # noqa: ANN401
         network: Any = None,  # noqa: ANN401
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
@@ -101,16 +101,13 @@ class FastSlowForecaster:
         for name, value in (("slopes", slopes), ("line", line)):
             if not isinstance(value, bool):
                 raise InputError(f"got {name}={shown(value)}; True or False was expected")
-        if line and not slopes:
-            raise InputError("got line=True and slopes=False; a line is beside slots with slopes: give slopes=True")
-        widths, empty = (CHOSEN[line][k] if given is None else given for k, given in enumerate((widths, empty)))
         refuse_unless_positive("empty", empty, "of errors")
         refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
         _refuse_too_many(**{name: float(value) for name, value in times.items()}, max_slots=max_slots)
         _refuse_widths(widths)
         if network is not None and not isinstance(network, MotionNetwork):
             raise InputError(f"got network={shown(network)}; a MotionNetwork was expected, or None")
-        self.network, self.slopes, self.line = network, slopes, line
+        self.network, self.slopes, self.line = network, slopes, line and slopes
         self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
         self.max_gap, self.drop_after = float(max_gap), float(drop_after)
         self._every = max(1, round(self.learn_every * self.rate))  # samples

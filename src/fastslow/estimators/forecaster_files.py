@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from fastslow.core.error_line import ridge
 from fastslow.core.motion_network import MotionNetwork
 from fastslow.errors import InputError, shown, shown_path, shown_reason
 from fastslow.tensors import load_tensors, save_tensors
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=FastSlowForecaster)
 
 _FORMAT, _KIND = 4, "forecaster"
-#: Formats of before: one knew of no slopes, the other of none without a line.
+#: Formats of before: one knew of no slopes, the other of none without a line, which it trusted.
 _WITHOUT_SLOPES, _ALWAYS_LINED = 2, 3
 _OF_NETWORK = "network."
 _MAX_BYTES, _MOST_SAMPLES = 2**28, 100_000
@@ -70,13 +71,15 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
     try:
         parameters = _parameters(header)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        if header["format"] == _ALWAYS_LINED and parameters["line"]:
+            arrays |= _trusted(arrays, header["num_written"])
         network = _network(arrays, header)
         forecaster = kind(**parameters, widths=header["widths"], network=network)
         damping, written = header["damping"], header["num_written"]
         if type(damping) is not float or not 0 <= damping < 1 or type(written) is not int or not written < 2**53:
             raise InputError("its numbers are none that a forecaster has")
         forecaster.rule_.memory.restore(arrays, written)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} holds a forecaster that cannot be read ({shown_reason(error)})") from error
     forecaster.rule_.damping = damping
     return forecaster
@@ -94,6 +97,13 @@ def _parameters(header: dict[str, Any]) -> dict[str, Any]:
     if set(parameters) != wanted:
         raise InputError(f"its parameters are not {', '.join(sorted(wanted))}")
     return parameters | unsaid
+
+
+def _trusted(arrays: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """What files knew nothing of when weights followed from sums at any time, and were trusted from the first on."""
+    scatter, shown = arrays["scatter"], arrays["shown"].shape[1]
+    weights = ridge(scatter, float(arrays["level"][0]), shown, count)
+    return {"judged": np.full(2, np.trace(scatter[shown:, shown:])), "untrusted": weights}
 
 
 def _network(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> MotionNetwork | None:

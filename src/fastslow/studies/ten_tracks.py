@@ -69,8 +69,8 @@ LEARNERS: dict[str, Callable[[Setting], TrackLearner]] = {
     "mlp-finetuned": functools.partial(Supervised, make=mlp, adapt_rate=1e-3),
     "memory": lambda setting: Remembering(setting, Damped(setting)),
     "memory-on-mlp": remembering_mlp,
-    "memory-means-on-mlp": functools.partial(remembering_mlp, slopes=False),
-    "memory-line-on-mlp": functools.partial(remembering_mlp, line=True),
+    "memory-slopes-on-mlp": functools.partial(remembering_mlp, line=False),
+    "memory-means-on-mlp": functools.partial(remembering_mlp, slopes=False, line=False),
 }
 #: Those of the smallest budget.
 QUICK = ("constant-velocity", "damped", "kalman", "literal-nmn", "memory-network", "mlp-finetuned", "memory-on-mlp")

@@ -12,7 +12,7 @@ from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import Motion, Widths, motion_of, samples_needed
 from fastslow.core.motion_frames import AlignedFrame, varied
 from fastslow.data.tracks.resample import Windows
-from fastslow.estimators.corrected import CHOSEN, CorrectedMotion, numbers_shown, of_moving, velocities_shown
+from fastslow.estimators.corrected import CorrectedMotion, numbers_shown, of_moving, velocities_shown
 
 #: Samples that are seen before a forecast, and samples of one (Sec. 4.2).
 SEEN = STEPS = 50
@@ -219,12 +219,11 @@ class Remembering:
     def __init__(
         self, setting: Setting, base: TrackLearner, *, stream: bool = False, slots: int = SLOTS,
         hidden: Callable[[np.ndarray], np.ndarray] | None = None, num_hidden: int = 0, slopes: bool = True,
-        line: bool = False,
+        line: bool = True,
     ) -> None:  # fmt: skip
         self.rate, self.base, self._stream, self._hidden, self._line = setting.rate, base, stream, hidden, line
         shown = num_hidden + 1 if hidden else numbers_shown(setting.rate, None)
-        self._widths, empty = CHOSEN[line]
-        self.memory = ErrorMemory(slots, 6, STEPS, empty=empty, slopes=slopes, shown=shown if line else None)
+        self.memory = ErrorMemory(slots, 6, STEPS, slopes=slopes, shown=shown if line else None)
 
     def train(self, windows: Windows) -> None:
         """See `TrackLearner`."""
@@ -235,12 +234,12 @@ class Remembering:
         if self._stream or not self.memory.num_written:
             motion = motion_of(windows.seen[:, -samples_needed(self.rate) :], self.rate)
             errors = motion.turned(windows.future - self.base.forecast(windows.seen))
-            self.memory.write(motion.keys(self._widths), errors, self._shown(windows.seen, motion))
+            self.memory.write(motion.keys(Widths()), errors, self._shown(windows.seen, motion))
 
     def forecast(self, seen: np.ndarray) -> np.ndarray:
         """See `TrackLearner`."""
         motion = motion_of(seen[:, -samples_needed(self.rate) :], self.rate)
-        read = self.memory.read(motion.keys(self._widths), self._shown(seen, motion))
+        read = self.memory.read(motion.keys(Widths()), self._shown(seen, motion))
         corrected: np.ndarray = self.base.forecast(seen) + motion.turned_back(read.error)
         return corrected
 

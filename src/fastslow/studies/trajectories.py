@@ -73,17 +73,17 @@ METHODS: dict[str, _Maker] = {
     "memory-without-place": functools.partial(FastSlowForecaster, widths=Widths(place=1e6)),
 }
 #: Networks in a stream, by the name of their row: the control by backpropagation, and a memory on one that rests, its
-#: slots with slopes, means alone, or with a line beside.
+#: slots with slopes and a line beside, with slopes alone, or means.
 #: Rates of 3e-4 to 2e-3 were level in streams of held-out cyclists and of junctions at 25 Hz; 1e-3 was best at 12.5 Hz.
 NETWORKS: dict[str, Callable[[Setting], TrackLearner]] = {
     "replayed-mlp": functools.partial(Supervised, make=mlp, adapt_rate=1e-3, replay=True),
     "mlp": functools.partial(Supervised, make=mlp),
     "memory-on-mlp": functools.partial(remembering_mlp, stream=True),
     "memory-256-on-mlp": functools.partial(remembering_mlp, stream=True, slots=256),
-    "memory-means-on-mlp": functools.partial(remembering_mlp, stream=True, slopes=False),
-    "memory-means-256-on-mlp": functools.partial(remembering_mlp, stream=True, slots=256, slopes=False),
-    "memory-line-on-mlp": functools.partial(remembering_mlp, stream=True, line=True),
-    "memory-line-256-on-mlp": functools.partial(remembering_mlp, stream=True, slots=256, line=True),
+    "memory-slopes-on-mlp": functools.partial(remembering_mlp, stream=True, line=False),
+    "memory-slopes-256-on-mlp": functools.partial(remembering_mlp, stream=True, slots=256, line=False),
+    "memory-means-on-mlp": functools.partial(remembering_mlp, stream=True, slopes=False, line=False),
+    "memory-means-256-on-mlp": functools.partial(remembering_mlp, stream=True, slots=256, slopes=False, line=False),
 }
 #: Seconds from one window that they are trained on to the next, and from one moment that they learn to the next.
 _EVERY, _MOMENTS = 0.4, 0.2
