@@ -138,9 +138,11 @@ def test_the_line_is_ridge_regression_of_what_each_example_left_as_far_as_it_hel
         ridge, x, y = STRENGTH * np.square(shown[:count]).mean(), xs[:count], ys[:count]
         return np.linalg.solve(x.T @ x + ridge * np.eye(SHOWN), x.T @ y)
 
-    said = np.concatenate([xs[5:10] @ of_first(5), xs[10:] @ of_first(10)])
-    trust = np.clip((said * ys[5:]).sum() / (said**2).sum(), 0, 1)
-    assert memory.line.trust == pytest.approx(trust)
+    said = np.array([xs[5:10] @ of_first(5), xs[10:] @ of_first(10)])
+    agreed, squares = (said * ys[5:].reshape(said.shape)).sum((1, 2)), (said**2).sum((1, 2))
+    share = agreed.sum() / squares.sum()
+    trust = np.clip(share - np.sqrt(np.square(agreed - share * squares).sum()) / squares.sum(), 0, 1)
+    assert memory.line.trust.share == pytest.approx(trust)
     weights = trust * of_first(15)
     assert trust > 0
     np.testing.assert_allclose(memory.line.weights, weights, atol=1e-10)
@@ -189,7 +191,7 @@ def test_a_line_that_held_for_none_but_those_it_was_made_of_is_not_trusted():
         keys, shown = 100.0 * random.normal(size=(5, KEY)), random.normal(size=(5, SHOWN))
         memory.write(keys, np.repeat(sign * shown[:, None], STEPS, 1), shown)
     assert memory.line.untrusted.any()
-    assert memory.line.trust == 0.0
+    assert memory.line.trust.share == 0.0
     assert memory.line.left == 1.0
     read = memory.read(np.full((1, KEY), 1e4), np.ones((1, SHOWN)))
     assert not read.error.any()
@@ -213,7 +215,8 @@ def test_what_was_kept_is_restored_and_goes_on_alike():
         ("scatter", lambda part: -part), ("scatter", lambda part: part + np.triu(np.ones_like(part))),
         ("shown", lambda part: part * np.inf), ("slopes", lambda part: part[:, :, :-1]), ("level", lambda part: -part),
         ("scatter", lambda part: part - 2 * np.diag(np.diag(part))), ("shown", lambda part: part[:-1]),
-        ("judged", lambda part: -part), ("judged", lambda part: part * [1e6, 1.0]), ("judged", lambda part: part[:1]),
+        ("judged", lambda part: -part), ("judged", lambda part: part * [1e6, 1, 1, 1, 1, 1, 1]),
+        ("judged", lambda part: part[:2]), ("judged", lambda part: part * [1, 1, 1, 1e6, 1, 1, 1]),
         ("untrusted", lambda part: part * np.nan), ("untrusted", lambda part: part[:1]),
     ],
 )  # fmt: skip

@@ -46,12 +46,15 @@ def _can_slope(arrays: Mapping[str, np.ndarray]) -> bool:
 def _can_be_sums(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
     """Whether sums of squares and products can be those of a line."""
     scatter, level, shown = arrays["scatter"], arrays["level"], arrays["shown"].shape[1]
-    agreed, said = arrays["judged"]
+    a, s, aa, a_s, ss, a_now, s_now = arrays["judged"]
     room = _ROUNDING * max(float(np.trace(scatter)), _ROUNDING)
     products, of_x, of_y = scatter[:shown, shown:], scatter.diagonal()[:shown], scatter.diagonal()[shown:]
     if not 0 <= of_x.sum() <= 4 * max(num_written, 1) * level[0] * (1 + _ROUNDING) or (of_y < 0).any():
         return False  # what is left of a number is no more than that and a mean of those before
-    if said < 0 or agreed**2 > said * of_y.sum() * (1 + _ROUNDING) + _ROUNDING**2:
+    more, least = 1 + _ROUNDING, _ROUNDING**2
+    if min(s, s_now, aa, ss) < 0 or a_s**2 > aa * ss * more + least:
+        return False
+    if max(a**2 - s * of_y.sum() * more, a_now**2 - s_now * of_y.sum() * more) > least:
         return False
     if (np.square(products) > of_x[:, None] * of_y * (1 + _ROUNDING)).any():
         return False

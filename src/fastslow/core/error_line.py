@@ -12,7 +12,10 @@ the estimate of a partially linear model (Robinson 1988, Speckman 1988), here on
 Examples are moments of few movements, so that weights which fit them need not hold for the next one. How far they are
 to be trusted shows as examples come: with :math:`z` what the weights, untrusted, said of each before it was learned,
 
-.. math:: t = \min\Big(1, \max\Big(0, \frac{\sum z \cdot \tilde y}{\sum |z|^2}\Big)\Big).
+.. math:: t = \frac{\sum_b a_b}{\sum_b s_b} - \frac{\sqrt{\sum_b (a_b - \bar t s_b)^2}}{\sum_b s_b}, \quad
+          a_b = \sum_{i \in b} z_i \cdot \tilde y_i, \quad s_b = \sum_{i \in b} |z_i|^2,
+
+from 0 to 1: one standard error below the share :math:`\bar t` that held, of blocks :math:`b` of `EVERY` examples.
 """
 
 from __future__ import annotations
@@ -22,8 +25,40 @@ from jaxtyping import Float64
 
 #: Examples that no dependence at all counts for; chosen on junctions and on cyclists of VRU (`benchmarks/slots.py`).
 STRENGTH = 300.0
-#: Examples after which the weights are found anew: about those of a movement, which are judged by movements before it.
+#: Examples of a block, after which the weights are found anew: about those of one movement or two.
 EVERY = 64
+
+
+class Trust:
+    """How far what was said of examples to come held for them.
+
+    Attributes:
+        sums: of a, s, a^2, a s and s^2 over blocks, and a and s of the block under way, shape (7,).
+    """
+
+    def __init__(self) -> None:
+        self.sums = np.zeros(7)
+
+    def learn(
+        self, said: Float64[np.ndarray, "examples answers"], came: Float64[np.ndarray, "examples answers"]
+    ) -> None:
+        """Takes examples of the block under way in."""
+        self.sums[5:] += float((said * came).sum()), float((said * said).sum())
+
+    def end_block(self) -> None:
+        """Takes the block under way in, and begins another."""
+        a, s = self.sums[5:]
+        self.sums[:5] += a, s, a * a, a * s, s * s
+        self.sums[5:] = 0.0
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1; 0 before anything has been said."""
+        a, s, aa, a_s, ss, *_ = self.sums
+        if not s > 0:
+            return 0.0
+        error = np.sqrt(max(aa - 2 * (a / s) * a_s + (a / s) ** 2 * ss, 0.0))
+        return float(np.clip((a - error) / s, 0.0, 1.0))
 
 
 class ErrorLine:
@@ -36,13 +71,13 @@ class ErrorLine:
     Attributes:
         scatter: sums of squares and products of what is left of x and y, shape (shown + answers, shown + answers).
         level: sum of the squares of all numbers of x, as they were.
-        judged: sum of products of what the weights said of examples to come with what came, and of their squares.
+        trust: in the weights.
         untrusted: weights before they are trusted, shape (shown, answers).
     """
 
     def __init__(self, shown: int, answers: int) -> None:
         self.shown, self.level, self._count = shown, 0.0, 0
-        self.scatter, self.judged = np.zeros((shown + answers, shown + answers)), np.zeros(2)
+        self.scatter, self.trust = np.zeros((shown + answers, shown + answers)), Trust()
         self.untrusted: np.ndarray = np.zeros((shown, answers))
 
     def learn(self, left: Float64[np.ndarray, "examples both"], shown: Float64[np.ndarray, "examples shown"]) -> None:
@@ -54,29 +89,23 @@ class ErrorLine:
         """
         until = np.arange(EVERY - self._count % EVERY, len(left), EVERY)
         for part, told in zip(np.split(left, until), np.split(shown, until), strict=True):
-            said, came = part[:, : self.shown] @ self.untrusted, part[:, self.shown :]
-            self.judged += float((said * came).sum()), float((said * said).sum())
+            self.trust.learn(part[:, : self.shown] @ self.untrusted, part[:, self.shown :])
             self.scatter += part.T @ part
             self.level += float(np.square(told).sum())
             self._count += len(part)
             if self._count % EVERY == 0:
+                self.trust.end_block()
                 self.untrusted = ridge(self.scatter, self.level, self.shown, self._count)
 
     def restore(self, scatter: np.ndarray, level: float, judged: np.ndarray, untrusted: np.ndarray, count: int) -> None:
         """Takes the sums and weights of another in the place of its own, which had learned so many examples."""
         self.scatter, self.level, self._count = scatter.copy(), level, count
-        self.judged, self.untrusted = judged.copy(), untrusted.copy()
-
-    @property
-    def trust(self) -> float:
-        """From 0 to 1; 0 before anything has been said."""
-        agreed, said = self.judged
-        return float(np.clip(agreed / said, 0.0, 1.0)) if said > 0 else 0.0
+        self.trust.sums, self.untrusted = judged.copy(), untrusted.copy()
 
     @property
     def weights(self) -> Float64[np.ndarray, "shown answers"]:
         """W, as it was found last."""
-        return self.trust * self.untrusted
+        return self.trust.share * self.untrusted
 
     @property
     def left(self) -> float:

@@ -190,7 +190,7 @@ class ErrorMemory:
         if line is not None:
             shown = slots.values[: self.size, 3 * len(self.prior) :][:, : line.shown]
             held |= dict(
-                zip(_LINED, (shown, line.scatter, np.array([line.level]), line.judged, line.untrusted), strict=True)
+                zip(_LINED, (shown, line.scatter, np.array([line.level]), line.trust.sums, line.untrusted), strict=True)
             )
         return held
 

@@ -103,7 +103,8 @@ def _trusted(arrays: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]
     """What files knew nothing of when weights followed from sums at any time, and were trusted from the first on."""
     scatter, shown = arrays["scatter"], arrays["shown"].shape[1]
     weights = ridge(scatter, float(arrays["level"][0]), shown, count)
-    return {"judged": np.full(2, np.trace(scatter[shown:, shown:])), "untrusted": weights}
+    held = float(np.trace(scatter[shown:, shown:]))
+    return {"judged": np.array([held, held, 0.0, 0.0, 0.0, 0.0, 0.0]), "untrusted": weights}
 
 
 def _network(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> MotionNetwork | None:
