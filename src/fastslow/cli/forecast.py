@@ -139,11 +139,13 @@ def _quoted(text: str) -> str:
 
 
 def _draw(recording: str, part: TrackData, forecaster: FastSlowForecaster, path: Path) -> None:
+    from fastslow.data.tracks.table import ONE
     from fastslow.report.figures.error_map import ErrorMap
 
     starts = part.starts.tolist()
     paths = [part.positions[starts[number] : starts[number + 1]] for number in range(part.num_tracks)]
-    title = f"{recording}: where road users went, from where they had been expected {forecaster.horizon:g} s before"
+    of = "Where" if recording == ONE else f"{recording}: where"
+    title = f"{of} road users went, from where they had been expected {forecaster.horizon:g} s before"
     ErrorMap(title, paths, *forecaster.rule_.learned_errors()).plot(path)
 
 
@@ -160,7 +162,9 @@ def _tell(data: TrackData, played: list[Played], repeated: int) -> None:
 
     console = Console()
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(data.kinds).items()))
-    console.print(f"{data.num_tracks} tracks ({kinds}), {len(played)} forecasts", markup=False)
+    told = [found for one in played if (found := one.errors()) is not None]
+    made = f"{len(played)} forecasts, of {len(told)} of which the outcome was seen"
+    console.print(f"{data.num_tracks} tracks ({kinds}), {made}", markup=False)
     for what, count in data.repairs.items():
         console.print(f"mended: {count} {what}", markup=False)
     if repeated:
@@ -168,7 +172,7 @@ def _tell(data: TrackData, played: list[Played], repeated: int) -> None:
     if not played:
         console.print("no track has history enough for a forecast, about one second without a gap")
         return
-    errors = np.array([found for one in played if (found := one.errors()) is not None]).reshape(-1, 4)
+    errors = np.array(told).reshape(-1, 4)
     if not len(errors):
         console.print("no track lasted until the end of a forecast: nothing was learned, and errors are not known")
         return
