@@ -91,9 +91,9 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, default=100_000)
     options = parser.parse_args()
     network = FastSlowForecaster.load("pretrained:junction").network
-    rows = [one(500, ""), one(500, ", with a network", network=network), one(500, ", with a line", line=True)]
+    rows = [one(500, ""), one(500, ", with a network", network=network), one(500, ", without a line", line=False)]
     rows += [many(1000, 200, ""), many(1000, 200, ", with a network", network=network)]
-    rows += [many(1000, 200, ", with a line", line=True), *long(options.tracks)]
+    rows += [many(1000, 200, ", without a line", line=False), *long(options.tracks)]
     write_json(options.json, f"python {shlex.join(sys.argv)}", rows, what="see the docstring of benchmarks/tracks.py")
     for row in rows:
         print(table([row]))
