@@ -20,6 +20,8 @@ from 0 to 1: one standard error below the share :math:`\bar t` that held, of blo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float64
 
@@ -97,10 +99,15 @@ class ErrorLine:
                 self.trust.end_block()
                 self.untrusted = ridge(self.scatter, self.level, self.shown, self._count)
 
-    def restore(self, scatter: np.ndarray, level: float, judged: np.ndarray, untrusted: np.ndarray, count: int) -> None:
-        """Takes the sums and weights of another in the place of its own, which had learned so many examples."""
-        self.scatter, self.level, self._count = scatter.copy(), level, count
-        self.trust.sums, self.untrusted = judged.copy(), untrusted.copy()
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that it knows, by name."""
+        level = np.array([self.level])
+        return {"scatter": self.scatter, "level": level, "judged": self.trust.sums, "untrusted": self.untrusted}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], count: int) -> None:
+        """Takes what `arrays` gave of another, which had learned so many examples, in the place of its own."""
+        self.scatter, self.level, self._count = arrays["scatter"].copy(), float(arrays["level"][0]), count
+        self.trust.sums, self.untrusted = arrays["judged"].copy(), arrays["untrusted"].copy()
 
     @property
     def weights(self) -> Float64[np.ndarray, "shown answers"]:

@@ -40,8 +40,6 @@ from fastslow.core.error_slots import Group, Slots, squared_distances
 from fastslow.errors import InputError
 
 _ARRAYS = ("keys", "errors", "squares", "counts", "prior")
-#: Beside those, with slopes, and with a line.
-_SLOPED, _LINED = ("spreads", "slopes"), ("shown", "scatter", "level", "judged", "untrusted")
 #: Curves that slopes of an error are made of, along each axis: powers of time from 1 on.
 NUM_CURVES = 5
 
@@ -186,12 +184,10 @@ class ErrorMemory:
         held = {name: getattr(self, name) for name in _ARRAYS}
         slots, line = self._slots, self.line
         if slots.spreads is not None and slots.slopes is not None:
-            held |= dict(zip(_SLOPED, (slots.spreads[: self.size], slots.slopes[: self.size]), strict=True))
+            held |= {"spreads": slots.spreads[: self.size], "slopes": slots.slopes[: self.size]}
         if line is not None:
             shown = slots.values[: self.size, 3 * len(self.prior) :][:, : line.shown]
-            held |= dict(
-                zip(_LINED, (shown, line.scatter, np.array([line.level]), line.trust.sums, line.untrusted), strict=True)
-            )
+            held |= {"shown": shown} | line.arrays()
         return held
 
     def restore(self, arrays: Mapping[str, np.ndarray], num_written: int) -> None:
@@ -215,8 +211,7 @@ class ErrorMemory:
         values = self._values(arrays["errors"].reshape(count, 2 * len(self.prior)), arrays["squares"], told)
         self._slots.restore(arrays["keys"], values, arrays["counts"], arrays.get("spreads"), arrays.get("slopes"))
         if self.line is not None:
-            scatter, judged, untrusted = (arrays[name] for name in ("scatter", "judged", "untrusted"))
-            self.line.restore(scatter, float(arrays["level"][0]), judged, untrusted, num_written)
+            self.line.restore(arrays, num_written)
         self._table = None
 
     def _values(self, errors: np.ndarray, squares: np.ndarray, told: np.ndarray) -> np.ndarray:

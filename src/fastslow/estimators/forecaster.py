@@ -69,8 +69,7 @@ class FastSlowForecaster:
         empty: weight of the empty slot, see `ErrorMemory`.
         widths: of keys, see `Widths`.
         slopes: of slots, see `ErrorMemory`: half as much memory again, and 256 slots do the work of 2048.
-        line: beside slots with slopes, see `ErrorMemory`: what is wrong everywhere alike is mended where nobody has
-            been; two to four times the memory. Slots without slopes have none.
+        line: for what is wrong everywhere alike, see `ErrorMemory`, with slopes only: two to four times the memory.
         network: in the place of damped constant velocity, see `training.motion.train_motion_network`; of the same rate,
             and as long a horizon or a longer one.
         max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
@@ -98,9 +97,7 @@ class FastSlowForecaster:
         times = {"rate": rate, "horizon": horizon, "learn_every": learn_every, "max_gap": max_gap}
         for name, value in (times | {"drop_after": drop_after}).items():
             refuse_unless_positive(name, value, "seconds or Hz")
-        for name, value in (("slopes", slopes), ("line", line)):
-            if not isinstance(value, bool):
-                raise InputError(f"got {name}={shown(value)}; True or False was expected")
+        _refuse_unless_told(slopes=slopes, line=line)
         refuse_unless_positive("empty", empty, "of errors")
         refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
         _refuse_too_many(**{name: float(value) for name, value in times.items()}, max_slots=max_slots)
@@ -266,6 +263,12 @@ def _refuse_too_many(*, rate: float, horizon: float, learn_every: float, max_gap
             f"got max_slots={max_slots} and {round(horizon * rate)} steps; at most {_MOST_NUMBERS} steps in all slots "
             "were expected: give fewer slots, a shorter horizon or a lower rate"
         )
+
+
+def _refuse_unless_told(**options: object) -> None:
+    for name, value in options.items():
+        if not isinstance(value, bool):
+            raise InputError(f"got {name}={shown(value)}; True or False was expected")
 
 
 def _refuse_widths(widths: object) -> None:

@@ -19,7 +19,8 @@ from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.measuring import Measured, budget_of, result_of
 from fastslow.studies.sharing_data import Examples, Pair
 from fastslow.studies.sharing_learners import BATCH, REFERENCE, ROWS, Branches, Course
-from fastslow.studies.sharing_page import SharingNotes, drawings_of, is_drawn, number
+from fastslow.studies.sharing_page import SharingNotes, drawn_of, is_drawn, number
+from fastslow.studies.track_drawings import with_drawings
 
 #: Iterations from one update of the second network to the next; the first comes after as many.
 EVERY = 100
@@ -95,9 +96,7 @@ class SharingStudy:
     def illustrated(self, results: Sequence[Result], runs: Path) -> Page:
         """See `Illustrated.illustrated`."""
         budget = budget_of(self, PLANS, *(result.cell for result in results))
-        figures, notes = drawings_of(results, runs, budget)
-        page = self.page(results)
-        return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
+        return with_drawings(self.page(results), drawn_of(results), runs, budget)
 
 
 def _measured(cell: Cell, plan: Plan, *, folder: Path) -> Measured:

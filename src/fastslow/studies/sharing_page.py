@@ -12,11 +12,10 @@ import torch
 from fastslow.protocol.result import Cell, Result
 from fastslow.report.figures.base import GREY, ORANGE, RED
 from fastslow.studies.drawn import FORECASTS, Notes, write_drawn
-from fastslow.studies.page import Drawing, Figure
 from fastslow.studies.sharing_data import Pair, Shown
 from fastslow.studies.sharing_learners import Branches
 from fastslow.studies.sharing_tracks import RATE
-from fastslow.studies.track_drawings import Stepped, Style, found_of, how_to_draw
+from fastslow.studies.track_drawings import Stepped, Style, ToDraw
 
 #: As in the paper's Fig. 9: predictors that are shared red, separate ones orange.
 STYLES = {
@@ -83,26 +82,16 @@ class SharingNotes:
         return shown.frame.positions(seen, answers.reshape(len(seen), -1, 2))
 
 
-def drawings_of(results: Sequence[Result], runs: Path, budget: str) -> tuple[list[Figure | Drawing], list[str]]:
-    """Pictures, and notes on those that are missing.
-
-    Args:
-        results: of the study.
-        runs: folder of the cells' folders.
-        budget: that they are of.
-    """
-    figures: list[Figure | Drawing] = []
-    notes: list[str] = []
-    missing: list[Result] = []
+def drawn_of(results: Sequence[Result]) -> list[ToDraw]:
+    """What the page draws, of each pair."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         if is_drawn(result.cell):
             groups.setdefault((result.cell.data, str(result.cell.options["task"])), []).append(result)
-    for (data, task), group in groups.items():
-        found = found_of(group, runs, FORECASTS)
-        figures += _STEPPED.figure(f"{data}, {task}", found)
-        notes, missing = notes + found.notes, missing + found.missing
-    return figures, [*notes, *how_to_draw(missing, budget)]
+    return [
+        ToDraw(group, FORECASTS, functools.partial(_STEPPED.figure, f"{data}, {task}"))
+        for (data, task), group in groups.items()
+    ]
 
 
 def _names(count: int) -> list[str]:

@@ -14,6 +14,7 @@ from fastslow.protocol.result import Result
 from fastslow.report.figures.error_map import ErrorMap
 from fastslow.report.figures.stepped_tracks import Forecaster, SteppedTracks, Track
 from fastslow.studies.drawn import FORECASTS, LEARNED, read_drawn
+from fastslow.studies.page import Drawing, Figure, Page
 
 
 class Style(NamedTuple):
@@ -39,6 +40,39 @@ class Found(NamedTuple):
     arrays: list[tuple[Result, dict[str, np.ndarray]]]
     missing: list[Result]
     notes: list[str]
+
+
+class ToDraw(NamedTuple):
+    """What is drawn together.
+
+    Attributes:
+        results: of cells that leave something.
+        axes: `FORECASTS` or `LEARNED`.
+        draw: pictures of what is found; adds notes to it.
+    """
+
+    results: Sequence[Result]
+    axes: Mapping[str, str]
+    draw: Callable[[Found], Sequence[Figure | Drawing]]
+
+
+def with_drawings(page: Page, drawn: Sequence[ToDraw], runs: Path, budget: str) -> Page:
+    """A page with pictures before its own, and notes on those that are missing.
+
+    Args:
+        page: without them.
+        drawn: what is drawn.
+        runs: folder of the cells' folders.
+        budget: that they are of.
+    """
+    figures: list[Figure | Drawing] = []
+    found = [found_of(one.results, runs, one.axes) for one in drawn]
+    for one, its in zip(drawn, found, strict=True):
+        figures += one.draw(its)
+    notes = [note for its in found for note in its.notes]
+    missing = [result for its in found for result in its.missing]
+    notes += how_to_draw(missing, budget)
+    return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
 
 
 def found_of(results: Sequence[Result], runs: Path, axes: Mapping[str, str]) -> Found:

@@ -26,9 +26,10 @@ from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.drawn import Notes, learned, write_drawn
 from fastslow.studies.measuring import Measured, budget_of, result_of
 from fastslow.studies.ten_tracks import LEARNERS, QUICK, errors_of, measured, remembering_mlp, shown_ten
+from fastslow.studies.track_drawings import with_drawings
 from fastslow.studies.track_learners import SEEN, STEPS, Setting, TrackLearner, rows_of
 from fastslow.studies.track_networks import Supervised, mlp
-from fastslow.studies.trajectories_page import drawings_of, is_drawn
+from fastslow.studies.trajectories_page import drawn_of, is_drawn
 
 #: By rate, Hz: 50 samples are two or four seconds.
 _RATES = {"25 Hz": 25.0, "12.5 Hz": 12.5}
@@ -139,9 +140,7 @@ class TrajectoriesStudy:
     def illustrated(self, results: Sequence[Result], runs: Path) -> Page:
         """See `Illustrated.illustrated`."""
         budget = budget_of(self, PLANS, *(result.cell for result in results))
-        figures, notes = drawings_of(results, runs, budget)
-        page = self.page(results)
-        return dataclasses.replace(page, figures=[*figures, *page.figures], notes=notes)
+        return with_drawings(self.page(results), drawn_of(results), runs, budget)
 
 
 def _measured(cell: Cell, plan: Plan, *, folder: Path) -> Measured:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from fastslow.protocol.result import Cell, Result
 from fastslow.report.figures.base import GREY, ORANGE, RED
 from fastslow.studies.drawn import FORECASTS, LEARNED
 from fastslow.studies.page import Drawing, Figure
 from fastslow.studies.ten_tracks import course_name
-from fastslow.studies.track_drawings import Stepped, Style, found_of, how_to_draw, map_of
+from fastslow.studies.track_drawings import Found, Stepped, Style, ToDraw, map_of
 
 #: As in the paper's Fig. 5: ours red, MAML++ grey, the supervised model purple, the memory network orange.
 STYLES = {
@@ -37,27 +37,18 @@ def is_drawn(cell: Cell) -> bool:
     return cell.seed == 0 and (cell.method in STYLES if ten else cell.method == MAPPED)
 
 
-def drawings_of(results: Sequence[Result], runs: Path, budget: str) -> tuple[list[Figure | Drawing], list[str]]:
-    """Pictures, and notes on those that are missing.
+def drawn_of(results: Sequence[Result]) -> list[ToDraw]:
+    """What the page draws, of all data and tasks."""
+    return [
+        ToDraw(its, axes, functools.partial(draw, f"{data}, {task}"))
+        for protocol, axes, draw in (("ten", FORECASTS, _TEN.figure), ("stream", LEARNED, _maps))
+        for (data, task), its in _by_tracks(results, protocol).items()
+    ]
 
-    Args:
-        results: of the study.
-        runs: folder of the cells' folders.
-        budget: that they are of.
-    """
-    figures: list[Figure | Drawing] = []
-    notes: list[str] = []
-    missing: list[Result] = []
-    for (data, task), its in _by_tracks(results, "ten").items():
-        found = found_of(its, runs, FORECASTS)
-        figures += _TEN.figure(f"{data}, {task}", found)
-        notes, missing = notes + found.notes, missing + found.missing
-    for (data, task), its in _by_tracks(results, "stream").items():
-        found = found_of(its, runs, LEARNED)
-        title = f"What a memory has learned of the place from a stream of pedestrians ({data}, {task})"
-        figures += [map_of(title, arrays) for _, arrays in found.arrays]
-        notes, missing = notes + found.notes, missing + found.missing
-    return figures, [*notes, *how_to_draw(missing, budget)]
+
+def _maps(of: str, found: Found) -> list[Figure | Drawing]:
+    title = f"What a memory has learned of the place from a stream of pedestrians ({of})"
+    return [map_of(title, arrays) for _, arrays in found.arrays]
 
 
 def _by_tracks(results: Sequence[Result], protocol: str) -> dict[tuple[str, str], list[Result]]:
