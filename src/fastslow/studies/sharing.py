@@ -18,7 +18,7 @@ from fastslow.studies import sharing_images, sharing_tracks
 from fastslow.studies.base import Budget, Page, Table
 from fastslow.studies.measuring import Measured, budget_of, result_of
 from fastslow.studies.sharing_data import Examples, Pair
-from fastslow.studies.sharing_learners import BATCH, REFERENCE, ROWS, Branches, Course
+from fastslow.studies.sharing_learners import BATCH, LATELY, REFERENCE, ROWS, Branches, Course
 from fastslow.studies.sharing_page import SharingNotes, drawn_of, is_drawn, number
 from fastslow.studies.track_drawings import with_drawings
 
@@ -65,7 +65,8 @@ class SharingStudy:
         if data not in TASKS:
             raise InputError(f"got data={shown(data)}; study {self.name} runs on {' or '.join(TASKS)}")
         tasks = TASKS[data][:1] if budget == "quick" else TASKS[data]
-        rows = [name for name, row in ROWS.items() if not row.errors or data in sharing_tracks.TASKS]
+        left_out = "classes" if data in sharing_tracks.TASKS else "errors"
+        rows = [name for name, row in ROWS.items() if not getattr(row, left_out)]
         return [
             Cell(self.name, row, data, {"task": task, "updates": plan.updates, "every": EVERY, "batch": BATCH}, seed)
             for seed in range(plan.seeds) for task in tasks for row in rows
@@ -158,6 +159,7 @@ def watched(
 
 
 def _go_on(branches: Branches, batches: Sequence[Examples], update: int, courses: list[Course] | None) -> None:
+    branches.lately = [*branches.lately, *batches][-LATELY:]
     if courses is not None and len(courses) >= update:
         branches.course = courses[update - 1]
         return

@@ -74,7 +74,6 @@ class Kind(NamedTuple):
         printed: rate of Adam as printed.
         rate: of both networks where nothing else is said.
         tuned: that a fresh network does best with in as many iterations as the second has updates.
-        remembers: whether a memory of errors says something of them, see `sharing_learners._Errors`.
     """
 
     network: Callable[..., MemoryNetwork]
@@ -83,7 +82,6 @@ class Kind(NamedTuple):
     printed: float
     rate: float
     tuned: float
-    remembers: bool
 
 
 class Shown(NamedTuple):

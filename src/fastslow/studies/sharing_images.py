@@ -139,4 +139,4 @@ def _network(outputs: int, *, literal: bool) -> MemoryNetwork:
 
 #: Rates: as printed; that of tracks, chosen with 0.001 beside it, and of 0.003, 0.01, 0.03 and 0.1, on validation
 #: characters (`docs/deviations.md`).
-IMAGES = Kind(_network, _DIM, F.cross_entropy, printed=5e-6, rate=3e-3, tuned=1e-2, remembers=False)
+IMAGES = Kind(_network, _DIM, F.cross_entropy, printed=5e-6, rate=3e-3, tuned=1e-2)

@@ -6,27 +6,24 @@ import copy
 import dataclasses
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.literal_memory import MemoryNetwork
 from fastslow.core.predictors import GradientPredictor, Predictors
-from fastslow.core.track_networks import AXES
 from fastslow.methods.config import CONTROLLERS
 from fastslow.methods.controls import random_
 from fastslow.studies.sharing_data import Examples, Kind
+from fastslow.studies.sharing_memories import ErrorsKept, class_logits
 from fastslow.training.online import OnlineLearner, forward_only_step
 
 #: Rows of a batch, and steps of its window: as many streams side by side as it takes.
 BATCH, _WINDOW = 10, 2
 #: Steps on the examples of one update, where it is not one.
 _MANY = 40
-#: Slots of a memory of errors and the weight of its empty slot; what counts as one in its keys, m/s; and samples over
-#: which a change is taken.
-_SLOTS, _EMPTY, _WIDTH, _BACK = 512, 0.3, 0.25, 3
+#: Batches of the first network, lately, of which a memory of classes takes how features spread.
+LATELY = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +40,8 @@ class Row:
         start: "fresh"; "copied": from the first network, at the first update; "first": there is no second, and the
             first is asked in its place.
         kept: what updates have shown is kept, and each step of an update is on as many of all that, drawn at random.
-        errors: a memory of errors beside the second network, see `_Errors`.
+        errors: a memory of errors beside the second network, see `ErrorsKept`.
+        classes: a memory of classes on the second network's encoder answers in its place, see `class_logits`.
         literal: networks, coordinates and rates as printed.
     """
 
@@ -55,6 +53,7 @@ class Row:
     start: Literal["fresh", "copied", "first"] = "fresh"
     kept: bool = False
     errors: bool = False
+    classes: bool = False
     literal: bool = False
 
     @property
@@ -98,6 +97,8 @@ ROWS: dict[str, Row] = {
     "first": Row(steps=0, start="first"),
     "errors": Row(steps=0, errors=True),
     "first-errors": Row(steps=0, start="first", errors=True),
+    "classes": Row(steps=0, classes=True),
+    "shared-classes": Row(parts=("encoder",), steps=0, classes=True),
 }
 #: What others are compared with: one step an update by backpropagation, as quick as the first stream can tell.
 REFERENCE = "backprop-tuned"
@@ -115,12 +116,17 @@ class Branches:
         kind: of examples.
         outputs: numbers of an answer.
         seed: of weights; rows of one seed begin alike.
+
+    Attributes:
+        known: what the second network has been shown.
+        lately: what the first network has been shown lately, also where it goes on from where another has come to.
     """
 
     def __init__(self, row: Row, kind: Kind, *, outputs: int, seed: int) -> None:
         torch.manual_seed(seed)
         self.row, self.generator = row, torch.Generator().manual_seed(seed)
         self.known: list[Examples] = []
+        self.lately: list[Examples] = []
         networks = [kind.network(outputs, literal=row.literal) for _ in range(2)]
         predictors = [_predictors(kind.dim, outputs) for _ in range(2)]
         for part in row.parts:
@@ -138,7 +144,7 @@ class Branches:
             _learner(*its, row, kind) for its in zip(networks, predictors, own, fit, strict=True)
         )
         self.alone = _adam(networks[1].memory.output_controller, row.rate(kind))
-        self.errors = _Errors(outputs) if row.errors else None
+        self.errors = ErrorsKept(outputs) if row.errors else None
 
     def learn(self, batch: Examples) -> None:
         """An iteration of the first network."""
@@ -185,30 +191,18 @@ class Branches:
         """Of either network, each row as if alone; changes nothing."""
         if not second:
             return _answers(self.first.network, inputs)
+        if self.row.classes:
+            return self._of_classes(inputs)
         wrong = 0.0 if self.errors is None else self.errors.read(inputs)
         return self._second(inputs) + wrong
 
+    def _of_classes(self, inputs: Tensor) -> Tensor:
+        if not self.known:
+            return torch.zeros(len(inputs), self.second.network.decoder.out_features)
+        return class_logits(self.second.network.encoder, inputs, self.known, self.lately)
+
     def _second(self, inputs: Tensor) -> Tensor:
         return _answers((self.first if self.row.start == "first" else self.second).network, inputs)
-
-
-class _Errors:
-    """What a network got wrong, by the velocity that was shown last and how it had changed, in units of `_WIDTH`."""
-
-    def __init__(self, outputs: int) -> None:
-        self.memory = ErrorMemory(_SLOTS, 2 * AXES, outputs // AXES, empty=_EMPTY)
-
-    def write(self, inputs: Tensor, errors: Tensor) -> None:
-        self.memory.write(self._keys(inputs), errors.double().view(len(errors), -1, AXES).numpy())
-
-    def read(self, inputs: Tensor) -> Tensor:
-        """Errors to expect, shape (rows, outputs)."""
-        return torch.from_numpy(self.memory.read(self._keys(inputs)).error).flatten(1).to(inputs)
-
-    def _keys(self, inputs: Tensor) -> np.ndarray:
-        last = inputs[:, -1]
-        keys: np.ndarray = (torch.cat([last, last - inputs[:, -1 - _BACK]], 1) / _WIDTH).double().numpy()
-        return keys
 
 
 @torch.no_grad()

@@ -125,4 +125,4 @@ def _network(outputs: int, *, literal: bool) -> MemoryNetwork:
 
 #: Rates: as printed; what the first network does best with over 1000 iterations, and over 10 (of 0.003, 0.01, 0.03 and
 #: 0.1, on validation tracks of the first stream, junction and vru).
-TRACKS = Kind(_network, HIDDEN, F.mse_loss, printed=1e-5, rate=3e-3, tuned=3e-2, remembers=True)
+TRACKS = Kind(_network, HIDDEN, F.mse_loss, printed=1e-5, rate=3e-3, tuned=3e-2)
