@@ -135,9 +135,8 @@ def forecaster_reader(folder: Path, network: MotionNetwork | None = None) -> Rea
     def full() -> bytes:
         forecaster = FastSlowForecaster(rate=1000, horizon=2.0, max_slots=4096)
         memory = forecaster.rule_.memory
-        of_all = ("prior", "scatter", "level")
         arrays = {
-            name: np.zeros(part.shape if name in of_all else (4096, *part.shape[1:]))
+            name: np.zeros(part.shape if len(part) else (4096, *part.shape[1:]))  # an empty memory has no slots
             for name, part in memory.arrays().items()
         }
         keys = np.arange(4096 * 6.0).reshape(4096, 6)

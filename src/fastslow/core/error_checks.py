@@ -17,7 +17,7 @@ def can_be(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
     """Whether counts are whole and of all that was written, means of what they can be of, and slopes and sums, too."""
     errors, squares, counts, prior = (arrays[name] for name in ("errors", "squares", "counts", "prior"))
     most = {"errors": LARGEST, "shown": LARGEST}
-    most |= dict.fromkeys(("keys", "spreads", "slopes", "scatter", "level", "judged", "untrusted"), LARGEST_KEY)
+    most |= dict.fromkeys(("keys", "spreads", "slopes", "scatter", "level", "judged"), LARGEST_KEY)
     if not all((np.abs(part) < most.get(name, 2 * LARGEST**2)).all() for name, part in arrays.items()):
         return False
     if (counts < 1).any() or (counts != np.round(counts)).any() or counts.sum() != num_written:
@@ -44,20 +44,20 @@ def _can_slope(arrays: Mapping[str, np.ndarray]) -> bool:
 
 
 def _can_be_sums(arrays: Mapping[str, np.ndarray], num_written: int) -> bool:
-    """Whether sums of squares and products can be those of a line."""
-    scatter, level, shown = arrays["scatter"], arrays["level"], arrays["shown"].shape[1]
+    """Whether sums of squares and products, and those that weights were judged by, can be those of a line."""
+    shown, more, least = arrays["shown"].shape[1], 1 + _ROUNDING, _ROUNDING**2
     a, s, aa, a_s, ss, a_now, s_now = arrays["judged"]
-    room = _ROUNDING * max(float(np.trace(scatter)), _ROUNDING)
-    products, of_x, of_y = scatter[:shown, shown:], scatter.diagonal()[:shown], scatter.diagonal()[shown:]
-    if not 0 <= of_x.sum() <= 4 * max(num_written, 1) * level[0] * (1 + _ROUNDING) or (of_y < 0).any():
-        return False  # what is left of a number is no more than that and a mean of those before
-    more, least = 1 + _ROUNDING, _ROUNDING**2
     if min(s, s_now, aa, ss) < 0 or a_s**2 > aa * ss * more + least:
         return False
-    if max(a**2 - s * of_y.sum() * more, a_now**2 - s_now * of_y.sum() * more) > least:
-        return False
-    if (np.square(products) > of_x[:, None] * of_y * (1 + _ROUNDING)).any():
-        return False
-    if (np.abs(scatter - scatter.T) > room).any():
-        return False
-    return bool((np.linalg.eigvalsh(scatter) >= -room).all())
+    for scatter, level, agreed, said in zip(arrays["scatter"], arrays["level"], (a, a_now), (s, s_now), strict=True):
+        room = _ROUNDING * max(float(np.trace(scatter)), _ROUNDING)
+        products, of_x, of_y = scatter[:shown, shown:], scatter.diagonal()[:shown], scatter.diagonal()[shown:]
+        if not 0 <= of_x.sum() <= 4 * max(num_written, 1) * arrays["level"].sum() * more or (of_y < 0).any():
+            return False  # what is left of a number is no more than that and a mean of those before
+        if level < 0 or agreed**2 > said * of_y.sum() * more + least:
+            return False
+        if (np.square(products) > of_x[:, None] * of_y * more).any() or (np.abs(scatter - scatter.T) > room).any():
+            return False
+        if not (np.linalg.eigvalsh(scatter) >= -room).all():
+            return False
+    return True

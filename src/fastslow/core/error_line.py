@@ -71,15 +71,16 @@ class ErrorLine:
         answers: numbers of y.
 
     Attributes:
-        scatter: sums of squares and products of what is left of x and y, shape (shown + answers, shown + answers).
-        level: sum of the squares of all numbers of x, as they were.
+        scatter: sums of squares and products of what is left of x and y, over whole blocks and over the block under
+            way, shape (2, shown + answers, shown + answers).
+        level: sums of the squares of all numbers of x, as they were, likewise, shape (2,).
         trust: in the weights.
-        untrusted: weights before they are trusted, shape (shown, answers).
+        untrusted: weights before they are trusted, of whole blocks, shape (shown, answers).
     """
 
     def __init__(self, shown: int, answers: int) -> None:
-        self.shown, self.level, self._count = shown, 0.0, 0
-        self.scatter, self.trust = np.zeros((shown + answers, shown + answers)), Trust()
+        self.shown, self._count, self.trust = shown, 0, Trust()
+        self.scatter, self.level = np.zeros((2, shown + answers, shown + answers)), np.zeros(2)
         self.untrusted: np.ndarray = np.zeros((shown, answers))
 
     def learn(self, left: Float64[np.ndarray, "examples both"], shown: Float64[np.ndarray, "examples shown"]) -> None:
@@ -92,22 +93,25 @@ class ErrorLine:
         until = np.arange(EVERY - self._count % EVERY, len(left), EVERY)
         for part, told in zip(np.split(left, until), np.split(shown, until), strict=True):
             self.trust.learn(part[:, : self.shown] @ self.untrusted, part[:, self.shown :])
-            self.scatter += part.T @ part
-            self.level += float(np.square(told).sum())
+            self.scatter[1] += part.T @ part
+            self.level[1] += float(np.square(told).sum())
             self._count += len(part)
             if self._count % EVERY == 0:
                 self.trust.end_block()
-                self.untrusted = ridge(self.scatter, self.level, self.shown, self._count)
+                for sums in (self.scatter, self.level):
+                    sums[0] += sums[1]
+                    sums[1] = 0.0
+                self._solve()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that it knows, by name."""
-        level = np.array([self.level])
-        return {"scatter": self.scatter, "level": level, "judged": self.trust.sums, "untrusted": self.untrusted}
+        return {"scatter": self.scatter, "level": self.level, "judged": self.trust.sums}
 
     def restore(self, arrays: Mapping[str, np.ndarray], count: int) -> None:
         """Takes what `arrays` gave of another, which had learned so many examples, in the place of its own."""
-        self.scatter, self.level, self._count = arrays["scatter"].copy(), float(arrays["level"][0]), count
-        self.trust.sums, self.untrusted = arrays["judged"].copy(), arrays["untrusted"].copy()
+        self.scatter, self.level, self.trust.sums = (arrays[name].copy() for name in self.arrays())
+        self._count = count
+        self._solve()
 
     @property
     def weights(self) -> Float64[np.ndarray, "shown answers"]:
@@ -117,18 +121,15 @@ class ErrorLine:
     @property
     def left(self) -> float:
         """Share of what is left of the squares of y that W leaves, from 0 to 1; 1 before the first example."""
-        weights, size = self.weights, self.shown
-        total = float(np.trace(self.scatter[size:, size:]))
-        within, across = self.scatter[:size, :size], self.scatter[:size, size:]
-        explained = float((weights * (2 * across - within @ weights)).sum())
+        weights, size, scatter = self.weights, self.shown, self.scatter[0]
+        total = float(np.trace(scatter[size:, size:]))
+        explained = float((weights * (2 * scatter[:size, size:] - scatter[:size, :size] @ weights)).sum())
         return float(np.clip(1 - explained / total, 0.0, 1.0)) if total > 0 else 1.0
 
-
-def ridge(
-    scatter: Float64[np.ndarray, "both both"], level: float, shown: int, count: int
-) -> Float64[np.ndarray, "shown answers"]:
-    """Weights of sums of so many examples, see `ErrorLine`; 0 where nothing was shown."""
-    within, across = scatter[:shown, :shown], scatter[:shown, shown:]
-    strength = STRENGTH * level / max(count * shown, 1)
-    found: np.ndarray = np.linalg.solve(within + strength * np.eye(shown), across) if strength > 0 else 0 * across
-    return found
+    def _solve(self) -> None:
+        """Weights of whole blocks; 0 where nothing was shown in them."""
+        size, scatter = self.shown, self.scatter[0]
+        strength = STRENGTH * self.level[0] / max(self._count // EVERY * EVERY * size, 1)
+        self.untrusted = np.zeros_like(scatter[:size, size:])
+        if strength > 0:
+            self.untrusted = np.linalg.solve(scatter[:size, :size] + strength * np.eye(size), scatter[:size, size:])

@@ -199,7 +199,7 @@ class ErrorMemory:
         own, count = self.arrays(), len(arrays.get("counts", ()))
         if set(arrays) != set(own) or not all(part.dtype == np.float64 for part in arrays.values()):
             raise InputError(f"got arrays {sorted(arrays)}; {', '.join(own)} were expected, of 64 bits")
-        of_all = ("prior", "scatter", "level", "judged", "untrusted")
+        of_all = ("prior", "scatter", "level", "judged")
         wanted = {name: part.shape if name in of_all else (count, *part.shape[1:]) for name, part in own.items()}
         fits = all(arrays[name].shape == shape for name, shape in wanted.items())
         if not fits or count > len(self._slots.counts):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
-from fastslow.core.error_line import ridge
 from fastslow.core.motion_network import MotionNetwork
 from fastslow.errors import InputError, shown, shown_path, shown_reason
 from fastslow.tensors import load_tensors, save_tensors
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=FastSlowForecaster)
 
 _FORMAT, _KIND = 4, "forecaster"
-#: Formats of before: one knew of no slopes, the other of none without a line, which it trusted.
+#: Formats of before: one knew of no slopes, the other of none without a line, whose weights it kept otherwise.
 _WITHOUT_SLOPES, _ALWAYS_LINED = 2, 3
 _OF_NETWORK = "network."
 _MAX_BYTES, _MOST_SAMPLES = 2**28, 100_000
@@ -71,8 +70,6 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
     try:
         parameters = _parameters(header)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        if header["format"] == _ALWAYS_LINED and parameters["line"]:
-            arrays |= _trusted(arrays, header["num_written"])
         network = _network(arrays, header)
         forecaster = kind(**parameters, widths=header["widths"], network=network)
         damping, written = header["damping"], header["num_written"]
@@ -92,19 +89,13 @@ def _parameters(header: dict[str, Any]) -> dict[str, Any]:
     if header["format"] == _WITHOUT_SLOPES:
         unsaid = {"slopes": False, "line": False}
     elif header["format"] == _ALWAYS_LINED:
-        unsaid = {"line": parameters.get("slopes")}
+        unsaid = {"line": False}
+        if parameters.get("slopes") is not False:
+            raise InputError("of format 3 none is read that has slopes; teach it anew")
     wanted = {*_PARAMETERS, *_OF_SLOTS} - set(unsaid)
     if set(parameters) != wanted:
         raise InputError(f"its parameters are not {', '.join(sorted(wanted))}")
     return parameters | unsaid
-
-
-def _trusted(arrays: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    """What files knew nothing of when weights followed from sums at any time, and were trusted from the first on."""
-    scatter, shown = arrays["scatter"], arrays["shown"].shape[1]
-    weights = ridge(scatter, float(arrays["level"][0]), shown, count)
-    held = float(np.trace(scatter[shown:, shown:]))
-    return {"judged": np.array([held, held, 0.0, 0.0, 0.0, 0.0, 0.0]), "untrusted": weights}
 
 
 def _network(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> MotionNetwork | None:
