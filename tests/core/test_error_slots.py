@@ -217,7 +217,7 @@ def test_what_was_kept_is_restored_and_goes_on_alike():
         ("scatter", lambda part: part - 2 * np.eye(part.shape[1]) * part), ("shown", lambda part: part[:-1]),
         ("judged", lambda part: -part), ("judged", lambda part: part * [1e6, 1, 1, 1, 1, 1, 1]),
         ("judged", lambda part: part[:2]), ("judged", lambda part: part * [1, 1, 1, 1e6, 1, 1, 1]),
-        ("scatter", lambda part: part + [[[0.0]], [[-1.0]]]), ("level", lambda part: part - [0.0, 1e9]),
+        ("scatter", lambda part: part + np.array([[[0.0]], [[-1.0]]])), ("level", lambda part: part - [0.0, 1e9]),
     ],
 )  # fmt: skip
 def test_slopes_that_no_memory_has_are_refused_and_change_nothing(name, change):

@@ -274,7 +274,7 @@ def test_a_header_that_is_none_is_refused_by_name(tmp_path, change):
         ({"widths": "abcd"}, "got widths='abcd'"), ({"widths": ("a", 1, 1, 1)}, r"got widths\.place='a'"),
         ({"widths": (1, 1, 1, 10**400)}, r"got widths\.change=10"), ({"widths": (1e-300, 1, 1, 1)}, "at least 1e-09"),
         ({"rate": 1e6, "horizon": 1e-3}, "at most 10000 samples a second"), ({"max_gap": 3e7}, "give .* a shorter gap"),
-        ({"max_slots": 4096, "horizon": 400.0}, "at most 8388608 steps in all slots were expected: give fewer slots"),
+        ({"max_slots": 4096, "horizon": 400.0}, "at most 4194304 steps in all slots were expected: give fewer slots"),
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(options, message):

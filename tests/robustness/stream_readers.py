@@ -133,7 +133,7 @@ def forecaster_reader(folder: Path, network: MotionNetwork | None = None) -> Rea
         return path.read_bytes()
 
     def full() -> bytes:
-        forecaster = FastSlowForecaster(rate=1000, horizon=2.0, max_slots=4096)
+        forecaster = FastSlowForecaster(rate=1000, horizon=1.0, max_slots=4096)
         memory = forecaster.rule_.memory
         arrays = {
             name: np.zeros(part.shape if len(part) else (4096, *part.shape[1:]))  # an empty memory has no slots

@@ -23,7 +23,7 @@ from fastslow.estimators.live_tracks import LiveTracks
 #: Slots of which distances from one another fit into memory; steps of a forecast, samples a second, and samples made up
 #: between two updates; numbers of steps in all slots, which a file holds; what is no number of samples; and the least
 #: width, of which even the farthest place is some number.
-_MOST_SLOTS, _MOST_STEPS, _MOST_NUMBERS, _LARGEST, _LEAST_WIDTH = 4096, 10_000, 2**23, 1e12, 1e-9
+_MOST_SLOTS, _MOST_STEPS, _MOST_NUMBERS, _LARGEST, _LEAST_WIDTH = 4096, 10_000, 2**22, 1e12, 1e-9
 
 
 class Forecast(NamedTuple):
