@@ -218,7 +218,7 @@ def test_result_of_another_kind_is_shown_in_its_unit(tmp_path):
     numbers = {"displacement": Interval(0.321, 0.01, 9, "m"), "misses": Interval(0.25, None, 1)}
     write_result(path, Result(Cell("tracks", "gru", "eth", {"control": "<b>"}, 0), numbers, Provenance("run it", {})))
     page = page_of(tmp_path, path)
-    for expected in ("displacement", "0.321 ± 0.01 m", "25.00 %", "run it", "&lt;b&gt;"):
+    for expected in ("displacement", "0.321 ± 0.010 m", "25.00 %", "run it", "&lt;b&gt;"):
         assert expected in page
     assert pictures(page) == 0
     assert "How this was measured" not in page

@@ -122,6 +122,9 @@ def test_studies_have_tables_of_their_own_and_numbers_their_units():
     assert "## fewshot" in page
     assert "0.321 m (1)" in page
     assert interval_text(Interval(0.5, None, 1)) == "50.00 %"
+    assert interval_text(Interval(896.237, 44.194, 5, "of CV")) == "896 ± 44 of CV"
+    assert interval_text(Interval(1.0024512, 0.00026149, 5, "of guessing")) == "1.00245 ± 0.00026 of guessing"
+    assert interval_text(Interval(2.0, 0.0, 5, "m")) == "2 ± 0 m"
 
 
 def test_long_series_are_for_figures_and_have_no_columns_unless_there_is_nothing_else():

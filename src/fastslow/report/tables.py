@@ -92,8 +92,8 @@ def named_numbers(result: Result) -> list[tuple[str, Interval]]:
 def interval_text(number: Interval) -> str:
     """A mean with its 95 % interval: shares of one in percent, the rest in their unit."""
     scale, digits, unit = _format(number.unit)
-    half = "" if number.half_width is None else f" ± {scale * number.half_width:{digits}}"
-    return f"{scale * number.mean:{digits}}{half} {unit}".rstrip()
+    half = None if number.half_width is None else scale * number.half_width
+    return f"{_with_error(scale * number.mean, half, digits)} {unit}".rstrip()
 
 
 def read_results(paths: Iterable[Path]) -> list[Result]:
@@ -151,16 +151,24 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
-def mean_over_seeds(numbers: Sequence[Interval]) -> str:
-    """Mean, its standard error over seeds where there are several, and the number of seeds."""
+def mean_over_seeds(numbers: Sequence[Interval], *, unit: bool = True) -> str:
+    """Mean, its standard error over seeds where there are several, its unit unless told not to, and how many seeds."""
     if not numbers:
         return _NOTHING
-    scale, digits, unit = _format(numbers[0].unit)
-    means = [number.mean for number in numbers]
-    text = f"{scale * mean(means):{digits}}"
-    if len(means) > 1:
-        text += f" ± {scale * stdev(means) / math.sqrt(len(means)):{digits}}"
-    return f"{text}{'' if unit == '%' else f' {escape(unit)}'} ({len(means)})"
+    scale, digits, named = _format(numbers[0].unit)
+    means = [scale * number.mean for number in numbers]
+    error = stdev(means) / math.sqrt(len(means)) if len(means) > 1 else None
+    said = f" {escape(named)}" if unit and named != "%" else ""
+    return f"{_with_error(mean(means), error, digits)}{said} ({len(means)})"
+
+
+def _with_error(number: float, error: float | None, digits: str) -> str:
+    """Both as exact as two digits of the error, unless their places are fixed."""
+    if error is None:
+        return f"{number:{digits}}"
+    if digits.endswith("g") and 0 < error < math.inf:
+        digits = f".{max(0, 1 - math.floor(math.log10(error)))}f"
+    return f"{number:{digits}} ± {error:{digits}}"
 
 
 def _study_table(rows: Sequence[Sequence[Result]]) -> str:

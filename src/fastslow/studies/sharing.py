@@ -200,7 +200,9 @@ def _table(where: str, rows: dict[str, list[Result]], updates: int) -> Table:
     for name, found in rows.items():
         errors = [_mean(found, number("second", k)) for k in range(updates + 1)]
         named = [*(number("second", k) for k in shown_at), number("first", updates), *([right] if classes else [])]
-        columns = [mean_over_seeds([r.numbers[which] for r in found if which in r.numbers]) for which in named]
+        columns = [
+            mean_over_seeds([r.numbers[which] for r in found if which in r.numbers], unit=False) for which in named
+        ]
         row = ROWS[name]
         lines.append([name, f"{row.steps} + {row.forward}", *columns, _share(errors[-1], goal), _needed(errors, goal)])
     plain, error = _units(rows)

@@ -188,7 +188,7 @@ def shown_ten(
         "adaptation, after a step and after all; and distance from where they then were"
     )
     heads = ["tracks", "learner", *(f"ratio {when}" for when in ("before", "after a step", "after all"))]
-    heads += [f"{what} {when}" for what in ("mean", "at the horizon") for when in ("before", "after")]
+    heads += [f"{what} {when} (m)" for what in ("mean", "at the horizon") for when in ("before", "after")]
     return Table(title, heads, rows), figures
 
 
@@ -203,4 +203,4 @@ def by_tracks(results: Sequence[Result]) -> dict[tuple[str, str], dict[str, list
 
 
 def _mean(found: Sequence[Result], name: str) -> str:
-    return mean_over_seeds([result.numbers[name] for result in found])
+    return mean_over_seeds([result.numbers[name] for result in found], unit=False)

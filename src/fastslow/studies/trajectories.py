@@ -157,10 +157,10 @@ def _shown_stream(results: Sequence[Result]) -> Table:
             for method in (*METHODS, *NETWORKS):
                 found = [result for result in its if result.cell.method == method]
                 if found:
-                    columns = [mean_over_seeds([r.numbers[name] for r in found]) for name in ("ade", "fde")]
+                    columns = [mean_over_seeds([r.numbers[n] for r in found], unit=False) for n in ("ade", "fde")]
                     rows.append([f"{data}, {task}", method, *columns, _ratio(results, found, "mse")])
     title = "Pedestrians in a stream: distance from where they then were, and squared error over constant velocity's"
-    return Table(title, ["tracks", "forecaster", "mean", "at the horizon", "ratio of squares"], rows)
+    return Table(title, ["tracks", "forecaster", "mean (m)", "at the horizon (m)", "ratio of squares"], rows)
 
 
 def _tracks(data: str, seed: int) -> tuple[TrackData, TrackData]:
