@@ -48,6 +48,7 @@ html_static_path = ["_static"]
 highlight_language = "none"  # what is Python says so
 toc_object_entries_show_parents = "hide"
 exclude_patterns = ["api/modules.rst"]
+myst_ref_domains = ["std"]  # a link to a file is none to an attribute of that name
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 smartquotes = False  # two hyphens are an option, no dash
