@@ -11,6 +11,8 @@ import pytest
 from committed import committed
 from pages import python_blocks
 
+pytestmark = pytest.mark.xdist_group("results")
+
 README = Path(__file__).parents[1] / "README.md"
 
 

@@ -13,9 +13,12 @@ from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.names import refuse_bad_name
 from result_sample import MEASURED, OPTIONS
 
+pytestmark = pytest.mark.xdist_group("results")
+
 FILES = result_files()
 
 
+@pytest.mark.no_cover  # lines that others run
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_committed_result_can_be_read_and_bears_the_name_of_its_cell(path):
     result = read_once(path)

@@ -28,6 +28,8 @@ from fastslow.report.tables import (
 )
 from result_sample import fewshot_result, measured
 
+pytestmark = pytest.mark.xdist_group("results")
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -186,6 +188,7 @@ def test_the_same_result_twice_counts_once_and_another_of_the_same_run_is_refuse
         read_results([tmp_path / "a.json", tmp_path / "c.json"])
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_tables_of_the_repository_are_made_of_its_results(tmp_path):
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert page == results_page(committed())
@@ -198,6 +201,7 @@ def test_tables_of_the_repository_are_made_of_its_results(tmp_path):
     assert copy.read_text(encoding="utf-8") == readme
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_the_seed_that_started_from_another_encoder_has_a_row_of_its_own():
     own = [row for row in rows_of(committed()) if row[0].cell.options.get("control") == "true_gradient"]
     assert sorted((len(row), row[0].cell.options["encoder"]) for row in own) == [
@@ -205,6 +209,7 @@ def test_the_seed_that_started_from_another_encoder_has_a_row_of_its_own():
     ]  # fmt: skip
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_a_readme_without_its_marks_is_refused_and_left_alone(tmp_path):
     page = tmp_path / "page.md"
     for text in ("none", MARKS[1] + MARKS[0], MARKS[0] * 2 + MARKS[1]):
@@ -216,6 +221,7 @@ def test_a_readme_without_its_marks_is_refused_and_left_alone(tmp_path):
         renew(tmp_path / "nothing.md", committed())
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_another_result_leaves_the_table_of_the_readme_as_it_is():
     before = headline_table(committed())
     headline = {"data": "omniglot", "steps": 1000}
@@ -224,6 +230,7 @@ def test_another_result_leaves_the_table_of_the_readme_as_it_is():
     assert headline_table([*committed(), *others]) == before
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_a_line_of_the_readme_whose_runs_were_measured_in_two_ways_is_refused():
     first = next(each for each in committed() if each.cell.row.endswith("1552c354"))
     protocol = {**first.provenance.protocol, "episodes": 7}

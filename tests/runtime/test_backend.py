@@ -16,6 +16,8 @@ from fastslow.errors import InputError
 from fastslow.export.kept import exported_graphs, kept_graphs
 from fastslow.runtime import ExportedClassifier
 
+pytestmark = pytest.mark.xdist_group("kept graphs")
+
 NAME = "omniglot-5w1s-fast"
 SOURCE = f"pretrained:{NAME}"
 

@@ -30,6 +30,8 @@ from fastslow.runtime.drawings import trial_drawings
 from fastslow.runtime.graphs import Graphs
 from fastslow.runtime.manifest import FILES, MANIFEST, read_manifest, sealed
 
+pytestmark = pytest.mark.xdist_group("exported")
+
 MODEL = "pretrained:omniglot-5w1s-fast"
 NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
 

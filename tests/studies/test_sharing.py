@@ -107,6 +107,7 @@ def moved(module, before):
     return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
 
 
+@pytest.mark.no_cover  # lines that others run
 @pytest.mark.parametrize("name", list(ROWS))
 def test_each_network_is_moved_by_its_own_examples_only(name):
     row, branches = ROWS[name], branches_of(name)
@@ -175,6 +176,7 @@ def test_a_copy_is_made_once_at_the_first_update():
     assert float((weights(branches.second) - mine).abs().max()) < 2 * TRACKS.rate
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_what_is_kept_comes_again_and_what_is_not_does_not(monkeypatch):
     for name, shown in (("backprop-40-kept", {0, 1, 2}), ("backprop-40", {2})):
         branches, seen = branches_of(name), []
@@ -319,6 +321,7 @@ def test_two_alphabets_share_no_character_and_nobody_is_asked_about_who_drew_wha
         sharing_images.pair_of("alphabet to alphabet", "omniglot", 0)
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_a_first_network_that_learns_alike_does_not_learn_again(monkeypatch):
     monkeypatch.setattr(sharing, "EVERY", 2)
     pair = Pair(examples(), examples(seed=1), asked(), asked(), TRACKS, {})

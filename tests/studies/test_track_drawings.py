@@ -23,6 +23,8 @@ from fastslow.studies.sharing_tracks import pair_of
 from fastslow.studies.ten_tracks import course_name, drawn_ten, errors_of
 from fastslow.studies.track_learners import Damped, Setting, rows_of
 
+pytestmark = pytest.mark.xdist_group("drawings")
+
 WANTED = Selection(methods=("constant-velocity", "memory", "memory-on-mlp"), tasks=("25 Hz",), seeds=1)
 
 

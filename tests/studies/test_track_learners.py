@@ -50,6 +50,7 @@ def test_every_row_is_a_learner_and_forecasts_in_its_own_right():
     assert learner.forecast(windows.seen).shape == (6, STEPS, 2)
 
 
+@pytest.mark.no_cover  # lines that others run
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name not in (*FIXED, "kalman", *LITERAL)])
 def test_what_is_trained_beats_constant_velocity_on_others_that_slow_down_alike(name):
     learner = LEARNERS[name](Setting(RATE, seed=0, effort=EFFORTS.get(name, 0.1)))
@@ -58,6 +59,7 @@ def test_what_is_trained_beats_constant_velocity_on_others_that_slow_down_alike(
     assert squared(learner, others) < 0.7 * squared(Damped(Setting(RATE, 0), fitted=False), others)
 
 
+@pytest.mark.no_cover  # lines that others run
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name not in (*FROZEN, *LITERAL)])
 def test_who_adapts_comes_nearer_to_the_ten_and_who_is_frozen_does_not(name):
     learner, frozen = (LEARNERS[which](Setting(RATE, 0, EFFORTS.get(which, 0.1))) for which in (name, "mlp"))
