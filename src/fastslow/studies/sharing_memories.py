@@ -20,7 +20,7 @@ from fastslow.core.gaussian import (
     distances,
     evened,
     posterior,
-)  # fmt: skip
+)
 from fastslow.core.track_networks import AXES
 from fastslow.studies.sharing_data import Examples
 
