@@ -6,8 +6,11 @@ that only hands tests to others would take as well.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import sys
+import threading
 
 import pytest
 from hypothesis import settings
@@ -19,6 +22,39 @@ TINY_MODEL = {
 # The same examples each time, so that one commit passes or fails; HYPOTHESIS_PROFILE=default looks for new ones.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+@contextlib.contextmanager
+def _measured_as_marked(item):
+    """Tests marked `no_cover` are not traced, nor are their fixtures.
+
+    pytest-cov stops what measures in their process, but in a process of pytest-xdist it had begun two measurements: the
+    other goes on, takes as long and is lost.
+    """
+    tracer, in_threads = sys.gettrace(), threading.gettrace()
+    measures = type(tracer).__module__.partition(".")[0] == "coverage"  # not so a debugger
+    if not measures or item.get_closest_marker("no_cover") is None:
+        yield
+        return
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        yield
+    finally:
+        threading.settrace(in_threads)
+        sys.settrace(tracer)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    with _measured_as_marked(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # within what pytest-cov does
+def pytest_runtest_call(item):
+    with _measured_as_marked(item):
+        return (yield)
 
 
 #: Of stages and validation, for trainings that only have to take place.

@@ -232,6 +232,7 @@ def slowing(count, seed=0):
     )  # fmt: skip
 
 
+@pytest.mark.no_cover  # lines that others run
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_file_is_refused_by_name(tmp_path, data):

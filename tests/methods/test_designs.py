@@ -115,6 +115,7 @@ def test_a_support_set_equals_its_pieces_chained(make):
     assert torch.equal(again[-1].activations["write"], second[-1].activations["write"])
 
 
+@pytest.mark.no_cover  # lines that others run
 @EVERY_DESIGN
 def test_gradients_through_learning(make):
     method = make()

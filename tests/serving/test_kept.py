@@ -142,6 +142,7 @@ def changes_of(seed, count):
     return [choose.choice(ways)(number) for number in range(count)]
 
 
+@pytest.mark.no_cover  # lines that others run
 @pytest.mark.parametrize("call", ["write", "fsync", "replace", "ftruncate"])
 def test_stopped_at_any_call_of_the_system_nothing_acknowledged_is_lost(tmp_path, often, monkeypatch, call):
     real, left, choose = getattr(os, call), [0], random.Random(call)

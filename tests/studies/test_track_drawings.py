@@ -46,6 +46,12 @@ def folder(run, tmp_path):
     return shutil.copytree(run, tmp_path / "copy")
 
 
+@pytest.fixture(scope="module")
+def page(run):
+    """Of the whole study."""
+    return page_of(run)
+
+
 def page_of(folder):
     return reproduce(trajectories.STUDY, results=folder, budget="quick", selection=WANTED)
 
@@ -55,8 +61,8 @@ def results_of(folder):
     return {(result.cell.options["protocol"], result.cell.method): result for result in found}
 
 
-def test_forecasts_are_those_of_the_run_step_by_step(run):
-    page = page_of(run)
+@pytest.mark.no_cover  # lines that others run
+def test_forecasts_are_those_of_the_run_step_by_step(run, page):
     (figure,) = [its for its in page.figures if isinstance(its, SteppedTracks)]
     assert not page.notes
     frame, results = figure.frame(), results_of(run)
@@ -72,11 +78,11 @@ def test_forecasts_are_those_of_the_run_step_by_step(run):
     assert moved == [False, True, True, True, True]  # what is written at once is not written again
 
 
-def test_the_tracks_that_are_drawn_are_others_than_the_ten_at_even_ranks(run):
+def test_the_tracks_that_are_drawn_are_others_than_the_ten_at_even_ranks(page):
     setting = Setting(25.0, 0)
     _, others = drawn_ten(trajectories._tracks("junction", 0)[1], setting)
     rows = evenly_hard(others, 25.0, 6)
-    (figure,) = [its for its in page_of(run).figures if isinstance(its, SteppedTracks)]
+    (figure,) = [its for its in page.figures if isinstance(its, SteppedTracks)]
     assert [track.name for track in figure.tracks] == [f"track {k}" for k in range(1, 7)]
     for track, row in zip(figure.tracks, rows, strict=True):
         assert track.seen[-1] == pytest.approx(others.seen[row, -1], abs=6e-4)
@@ -86,8 +92,8 @@ def test_the_tracks_that_are_drawn_are_others_than_the_ten_at_even_ranks(run):
     assert (np.diff(errors[:, 1]) > 0).all()
 
 
-def test_the_map_is_of_the_memory_at_the_end_of_the_stream(run):
-    page = page_of(run)
+@pytest.mark.no_cover  # lines that others run
+def test_the_map_is_of_the_memory_at_the_end_of_the_stream(run, page):
     (figure,) = [its for its in page.figures if isinstance(its, ErrorMap)]
     result = results_of(run)["stream", "memory"]
     assert len(figure.paths) >= result.provenance.protocol["tracks"]
@@ -98,18 +104,17 @@ def test_the_map_is_of_the_memory_at_the_end_of_the_stream(run):
     near = [np.hypot(*(tracks - place).T).min() for place in figure.places]
     assert max(near) < 1.5  # a walk of a second
     assert 0.1 < np.hypot(*figure.errors.T).max() < 10.0
-    page = page.html()
-    assert page.count('class="steps"') == 1
-    assert page.count("<img") == 2  # the curves of adaptation, and the map
+    shown = page.html()
+    assert shown.count('class="steps"') == 1
+    assert shown.count("<img") == 2  # the curves of adaptation, and the map
 
 
-def test_results_without_their_runs_are_shown_without_pictures_and_with_the_way_to_them(folder):
-    whole = page_of(folder)
+def test_results_without_their_runs_are_shown_without_pictures_and_with_the_way_to_them(folder, page):
     shutil.rmtree(folder / "runs")
-    page = page_of(folder)
-    assert page.tables == whole.tables
-    assert [its for its in page.figures if isinstance(its, SteppedTracks | ErrorMap)] == []
-    (note,) = page.notes
+    without = page_of(folder)
+    assert without.tables == page.tables
+    assert [its for its in without.figures if isinstance(its, SteppedTracks | ErrorMap)] == []
+    (note,) = without.notes
     assert "3 of the runs on junction have left none" in note
     words = shlex.split(note[note.index("fastslow reproduce") :])
     options = dict(zip(words[3::2], words[4::2], strict=True))
@@ -119,8 +124,8 @@ def test_results_without_their_runs_are_shown_without_pictures_and_with_the_way_
     drawn = {result.cell.key for result in results_of(folder).values() if trajectories.is_drawn(result.cell)}
     assert len(drawn) == 3
     assert drawn <= keys
-    assert note in page.html()
-    assert note in page.markdown()
+    assert note in without.html()
+    assert note in without.markdown()
 
 
 def test_damaged_files_and_those_of_other_tracks_are_left_out_with_a_note(folder):

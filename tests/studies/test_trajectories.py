@@ -36,6 +36,7 @@ def test_the_study_is_registered_and_every_seed_has_every_forecaster_at_both_rat
     assert {cell.options.get("first", 50) for cell in STUDY.cells("cpu", "junction")} == {50}  # it has no 300
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_a_track_is_forecast_before_it_is_learned_and_the_memory_learns_the_place():
     tracks = turning(60, length=110)
     errors = {method: _streamed(method, tracks, tracks, 10.0, seed=0) for method in METHODS}
@@ -72,6 +73,7 @@ def test_networks_forecast_each_track_before_it_is_learned_too():
         assert np.allclose(errors[1:], plain[1:], rtol=1e-5) == (method == "mlp")
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_a_cell_is_measured_on_made_up_junctions_and_shown(tmp_path, few):
     cells = [cell for cell in STUDY.cells("quick") if cell.seed == 0][:4]
     results = [STUDY.run(cell, tmp_path / "x") for cell in cells]
