@@ -66,8 +66,46 @@ def taught(num_classes, pictures):
     return prepared, logits, look.address_weights[0, :, :num_classes].numpy()
 
 
+#: Sums of random rows by the kernel, and the same by plain JavaScript; beside, what sums are where.
+SUMS = """
+const uneven = (i) => Math.sin(12.9 * i);
+return given.map(({ width, count }) => {
+  const [quick, plain] = [createSums(200 * width + 1000, [width, 16]), plainSums()];
+  const [found, wanted] = [quick, plain].map((sums) => {
+    const list = createList(100, sums);
+    return { list, weights: sums.numbers(100 * width), result: sums.numbers(3 * width), addRows: sums.addRows };
+  });
+  for (let i = 0; i < 100 * width; i++) found.weights[i] = wanted.weights[i] = uneven(i);
+  for (let i = 0; i < 3 * width; i++) found.result[i] = wanted.result[i] = i / width;
+  for (let n = 0; n < count; n++) {
+    found.list.rows[n] = wanted.list.rows[n] = (37 * n + 5) % 100;
+    found.list.factors[n] = wanted.list.factors[n] = uneven(n + 0.5);
+  }
+  for (const { list, weights, result, addRows } of [found, wanted]) {
+    list.count = count;
+    addRows(result, width, weights, width, list);
+  }
+  return { found: Array.from(found.result), wanted: Array.from(wanted.result), kind: found.result.constructor.name };
+});
+"""
+
+
 @needs_node
-def test_logits_are_the_librarys_on_200_drawings(tmp_path):
+def test_the_kernel_adds_what_plain_javascript_adds_and_widths_that_it_lacks_are_left_to_that(tmp_path):
+    given = [{"width": width, "count": count} for width in (16, 48, 128, 20) for count in (0, 1, 7, 8, 33, 100)]
+    for case, got in zip(given, run_script(tmp_path, ENGINE, SUMS, given), strict=True):
+        found, wanted = np.array(got["found"]), np.array(got["wanted"])
+        outside = np.r_[: case["width"], 2 * case["width"] : 3 * case["width"]]
+        assert found == pytest.approx(wanted, abs=1e-5), case
+        assert found[outside] == pytest.approx(outside / case["width"], abs=1e-6)
+        start = 1 + np.arange(case["width"]) / case["width"]
+        assert (np.ptp(wanted[case["width"] : 2 * case["width"]] - start) > 0.1) == (case["count"] > 0)
+        assert got["kind"] == ("Float64Array" if case["width"] == 20 else "Float32Array")
+
+
+@needs_node
+@pytest.mark.parametrize("has_vectors", [True, False])
+def test_logits_are_the_librarys_on_200_drawings(tmp_path, has_vectors):
     num_classes = 20
     images = make_glyphs(num_classes=num_classes, per_class=11, seed=9).images.reshape(num_classes, 11, 28, 28).numpy()
     drawings = np.concatenate([images[:, 0], images[:, 1:].reshape(-1, 28, 28)])
@@ -81,7 +119,8 @@ def test_logits_are_the_librarys_on_200_drawings(tmp_path):
             for picture in pictures
         ],
     }
-    found = run_script(tmp_path, ENGINE, ANSWERS, given)
+    hidden = "" if has_vectors else "globalThis.WebAssembly = undefined;"
+    found = run_script(tmp_path, ENGINE, hidden + ANSWERS, given)
     assert len(found["logits"]) == 200
     assert np.abs(np.array(found["prepared"]) - prepared.reshape(len(prepared), -1)).max() < 1e-5
     assert np.abs(np.array(found["logits"]) - logits).max() < 1e-3

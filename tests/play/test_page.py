@@ -339,6 +339,7 @@ def test_it_is_ready_learns_and_answers_at_once(tmp_path, address):
         browser.start_trace(*TRACED)
         browser.open(address)
         assert loading_of(browser.end_trace()) <= 600
+        assert browser.run("createSums(1, [16]).numbers(1) instanceof Float32Array")  # the kernel, not its stand-in
         browser.wait("performance.now() > 2000")
         browser.run(WATCH)
         browser.start_trace(*TRACED)
@@ -348,7 +349,7 @@ def test_it_is_ready_learns_and_answers_at_once(tmp_path, address):
         took = answers_of(browser)["processor"]
     assert len(took) > 10
     assert np.percentile(took, 90) <= 15
-    assert np.median(took) <= 12
+    assert np.median(took) <= 8
 
 
 def test_the_written_file_opens_by_itself(tmp_path, capsys):

@@ -18,7 +18,7 @@ from fastslow.tensors import save_tensors
 MODEL = "pretrained:omniglot-20w1s-fast"
 FOLDER = Path(__file__).parent
 #: What runs a model, and the page around it; each may use those before it.
-ENGINE = ("weights.js", "network.js", "memory.js", "resize.js", "preparation.js")
+ENGINE = ("weights.js", "kernel.js", "sums.js", "network.js", "memory.js", "resize.js", "preparation.js")
 PAGE = ("project.js", "pad.js", "views.js", "files.js", "challenges.js", "page.js")
 STYLE = ("page.css", "parts.css", "narrow.css")
 #: Made-up characters for the page's challenges: how many, drawings of each, and which.
