@@ -61,8 +61,8 @@ def equal(options: argparse.Namespace) -> Rows:
     """Largest differences over random tasks: 2 to all ways, 1 to 3 shots, learned in two parts, 3 queries a task.
 
     Each drawing is embedded once by either, which embed each as if alone; then tasks are learned and answered by both.
-    Beside it, what rounding is worth: torch with the encoder as it was trained, its batch norms not folded; and how far
-    either is from torch in 64 bits.
+    Logits also as numpy.allclose compares them, by 1 + their size. Beside it, what rounding is worth: torch with the
+    encoder as it was trained, its batch norms not folded; and how far either is from torch in 64 bits.
     """
     glyphs = make_glyphs(num_classes=60, per_class=6, seed=9).images
     images = prepared_images(glyphs, size=28, ink="auto", crop=False)
@@ -101,6 +101,9 @@ def equal(options: argparse.Namespace) -> Rows:
                 "tasks": options.episodes,
                 "features": float(np.abs(features[0].numpy() - onnx).max()),
                 "logits": max(float((torch - onnx).abs().max()) for torch, _, _, onnx in found),
+                "logits, of 1 + their size": max(
+                    float(((torch - onnx).abs() / (1 + torch.abs())).max()) for torch, _, _, onnx in found
+                ),
                 "logits, by rounding": max(float((torch - plain).abs().max()) for torch, plain, _, _ in found),
                 "logits, torch from 64 bits": max(float((torch - far).abs().max()) for torch, _, far, _ in found),
                 "logits, onnx from 64 bits": max(float((onnx - far).abs().max()) for _, _, far, onnx in found),
