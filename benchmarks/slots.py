@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from timing import table, write_json
 
-from fastslow.core.error_line import STRENGTH
+from fastslow.core.error_line import STRENGTH, Trust
 from fastslow.core.error_memory import ErrorMemory, _curves
 from fastslow.core.motion import Motion, Widths, motion_of
 from fastslow.core.motion_frames import AlignedFrame
@@ -55,6 +55,15 @@ class Stream(NamedTuple):
     rows: list[np.ndarray]  # of each track, in time
 
 
+class LessCareful(Trust):
+    """As far as what was said held, without a standard error taken off."""
+
+    @property
+    def share(self) -> float:
+        a, s, *_ = self.sums
+        return float(np.clip(a / s, 0.0, 1.0)) if s > 0 else 0.0
+
+
 class Way(NamedTuple):
     """A memory."""
 
@@ -65,6 +74,7 @@ class Way(NamedTuple):
     widths: Widths = USUAL
     empty: float = 1.0
     trusted: bool = False
+    careful: bool = True
     mapped: np.ndarray | None = None
 
     def keys(self, stream: Stream) -> np.ndarray:
@@ -125,9 +135,10 @@ def measured(way: Way, stream: Stream) -> tuple[float, float]:
     shown = stream.shown if way.line else None
     size = None if shown is None else shown.shape[1]
     memory = ErrorMemory(way.slots, keys.shape[1], STEPS, empty=way.empty, slopes=way.slopes, shown=size)
-
-    if way.trusted and memory.line is not None:
-        memory.line.trust.sums[:] = [1e12, 1e12, 0, 0, 0, 0, 0]
+    if memory.line is not None:
+        memory.line.trust = Trust() if way.careful else LessCareful()
+        if way.trusted:
+            memory.line.trust.sums[:] = [1e12, 1e12, 0, 0, 0, 0, 0]
 
     def off(rows: np.ndarray) -> float:
         error = memory.read(keys[rows], None if shown is None else shown[rows]).error
@@ -195,6 +206,7 @@ def main() -> None:
     ]
     ways += [
         Way("the line trusted from the first on", trusted=True),
+        Way("the line trusted without a standard error taken off", careful=False),
         Way("slopes and line, other widths", widths=wide), Way("the same, empty slot 4", widths=wide, empty=4.0),
         learned_keys(known, mapped=False), learned_keys(known, mapped=True),
     ]  # fmt: skip
