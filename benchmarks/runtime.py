@@ -61,8 +61,8 @@ def equal(options: argparse.Namespace) -> Rows:
     """Largest differences over random tasks: 2 to all ways, 1 to 3 shots, learned in two parts, 3 queries a task.
 
     Each drawing is embedded once by either, which embed each as if alone; then tasks are learned and answered by both.
-    Logits also as numpy.allclose compares them, by 1 + their size. Beside it, what rounding is worth: torch with the
-    encoder as it was trained, its batch norms not folded; and how far either is from torch in 64 bits.
+    Logits also divided by 1 + their size, as numpy.allclose has it with rtol = atol. Beside it, what rounding is worth:
+    torch with the encoder as it was trained, its batch norms not folded; and how far either is from torch in 64 bits.
     """
     glyphs = make_glyphs(num_classes=60, per_class=6, seed=9).images
     images = prepared_images(glyphs, size=28, ink="auto", crop=False)

@@ -25,15 +25,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 @contextlib.contextmanager
-def _measured_as_marked(item):
-    """Tests marked `no_cover` are not traced, nor are their fixtures.
+def _measured_as_marked(node):
+    """Tests marked `no_cover` are not traced, nor are fixtures made for one of them, or for a module so marked.
 
     pytest-cov stops what measures in their process, but in a process of pytest-xdist it had begun two measurements: the
-    other goes on, takes as long and is lost.
+    first goes on where the second is stopped, takes as long, and what it finds is not kept.
     """
     tracer, in_threads = sys.gettrace(), threading.gettrace()
     measures = type(tracer).__module__.partition(".")[0] == "coverage"  # not so a debugger
-    if not measures or item.get_closest_marker("no_cover") is None:
+    if not measures or node.get_closest_marker("no_cover") is None:
         yield
         return
     sys.settrace(None)
@@ -46,8 +46,8 @@ def _measured_as_marked(item):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item):
-    with _measured_as_marked(item):
+def pytest_fixture_setup(request):
+    with _measured_as_marked(request.node):
         return (yield)
 
 

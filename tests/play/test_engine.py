@@ -18,6 +18,19 @@ from fastslow.methods.files import load_model
 from fastslow.play.page import ENGINE, MODEL, model_bytes, refuse_others
 from play.javascript import needs_node, run_script
 
+#: What is done before a model is read, in a browser of this kind; the kernels in use are counted.
+BROWSERS = {
+    "with vectors": """
+        const { Instance } = WebAssembly;
+        let kernels = 0;
+        WebAssembly.Instance = class extends Instance { constructor(...all) { super(...all); kernels++; } };
+    """,
+    "without vectors": """
+        let kernels = 0;
+        WebAssembly.Module = function () { throw new WebAssembly.CompileError("no vectors"); };
+    """,
+    "without WebAssembly": "let kernels = 0; globalThis.WebAssembly = undefined;",
+}
 #: Teaches one drawing of each of the first classes, then asks about the others; drawings are pictures to be prepared.
 ANSWERS = """
 const engine = createEngine(bytesOf(given.model));
@@ -29,6 +42,7 @@ const features = prepared.map((image) => engine.embed(image));
 const slots = features.slice(0, given.numClasses).map((row, label) => engine.write(row, label));
 const answers = features.slice(given.numClasses).map((row) => engine.answer(row, slots));
 return {
+  kernels,
   prepared: prepared.map((image) => Array.from(image)),
   logits: answers.map(({ logits }) => Array.from(logits)),
   weights: answers.map(({ weights }) => Array.from(weights)),
@@ -66,14 +80,14 @@ def taught(num_classes, pictures):
     return prepared, logits, look.address_weights[0, :, :num_classes].numpy()
 
 
-#: Sums of random rows by the kernel, and the same by plain JavaScript; beside, what sums are where.
+#: Sums of random rows by the kernel, and the same by plain JavaScript; and which kind of array they are in.
 SUMS = """
 const uneven = (i) => Math.sin(12.9 * i);
 return given.map(({ width, count }) => {
-  const [quick, plain] = [createSums(200 * width + 1000, [width, 16]), plainSums()];
-  const [found, wanted] = [quick, plain].map((sums) => {
-    const list = createList(100, sums);
-    return { list, weights: sums.numbers(100 * width), result: sums.numbers(3 * width), addRows: sums.addRows };
+  const [quick, plain] = [createAdder(200 * width + 1000, [width, 16]), plainAdder()];
+  const [found, wanted] = [quick, plain].map((adder) => {
+    const list = createList(100, adder);
+    return { list, weights: adder.floats(100 * width), result: adder.floats(3 * width), addRows: adder.addRows };
   });
   for (let i = 0; i < 100 * width; i++) found.weights[i] = wanted.weights[i] = uneven(i);
   for (let i = 0; i < 3 * width; i++) found.result[i] = wanted.result[i] = i / width;
@@ -104,8 +118,8 @@ def test_the_kernel_adds_what_plain_javascript_adds_and_widths_that_it_lacks_are
 
 
 @needs_node
-@pytest.mark.parametrize("has_vectors", [True, False])
-def test_logits_are_the_librarys_on_200_drawings(tmp_path, has_vectors):
+@pytest.mark.parametrize("browser", [*BROWSERS])
+def test_logits_are_the_librarys_on_200_drawings(tmp_path, browser):
     num_classes = 20
     images = make_glyphs(num_classes=num_classes, per_class=11, seed=9).images.reshape(num_classes, 11, 28, 28).numpy()
     drawings = np.concatenate([images[:, 0], images[:, 1:].reshape(-1, 28, 28)])
@@ -119,13 +133,29 @@ def test_logits_are_the_librarys_on_200_drawings(tmp_path, has_vectors):
             for picture in pictures
         ],
     }
-    hidden = "" if has_vectors else "globalThis.WebAssembly = undefined;"
-    found = run_script(tmp_path, ENGINE, hidden + ANSWERS, given)
+    found = run_script(tmp_path, ENGINE, BROWSERS[browser] + ANSWERS, given)
+    assert found["kernels"] == (browser == "with vectors")
     assert len(found["logits"]) == 200
     assert np.abs(np.array(found["prepared"]) - prepared.reshape(len(prepared), -1)).max() < 1e-5
     assert np.abs(np.array(found["logits"]) - logits).max() < 1e-3
     assert np.abs(np.array(found["weights"]) - weights).max() < 1e-3
     assert (np.array(found["logits"]).argmax(1) == logits.argmax(1)).all()
+
+
+@needs_node
+@pytest.mark.parametrize("wanted", [6, 7])
+def test_rows_and_columns_that_pooling_leaves_out_are_not_computed(tmp_path, wanted):
+    code = """
+    const tensors = { "c.weight": new Float32Array(9 * 16).fill(1) };
+    for (const part of ["weight", "bias", "running_mean", "running_var"]) {
+      tensors[`n.${part}`] = new Float32Array(16).fill(1);
+    }
+    const conv = foldedConvolution(plainAdder(), tensors, "c", "n", 16, 7, given.wanted);
+    return Array.from(convolve(new Float32Array(49).fill(1), conv));
+    """
+    computed = np.array(run_script(tmp_path, ENGINE, code, {"wanted": wanted})).reshape(7, 7, 16) != 0
+    assert computed[:wanted, :wanted].all()
+    assert computed.sum() == wanted * wanted * 16
 
 
 @pytest.mark.parametrize("change", [{"method": "protonet"}, {"write_gate": True}, {"views": True}, {"image_size": 32}])

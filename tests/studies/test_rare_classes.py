@@ -91,7 +91,7 @@ def test_rare_classes_come_in_one_batch_of_many_and_are_asked_after_it_and_befor
 def test_every_learner_learns_frequent_classes_and_answers_without_changing(name, setting):
     data = clouds()
     learner = LEARNERS[name](setting)
-    every = 60 if name.startswith("softmax") else 30  # a last layer alone takes longer, and is quick
+    every = 60 if name.startswith("softmax") else 30  # a last layer alone needs more batches, each of them quick
     numbers = dict(watched(learner, data, Plan("x", every=every, exposures=2, seeds=1), seed=0))
     by_its_place = name == "nmn-fast-replaced"  # which is a finding
     assert numbers["frequent, after 2"].mean > (0.2 if by_its_place else 0.6)

@@ -1,39 +1,44 @@
-// The sums of sums.js for processors: a WebAssembly module, put together here instruction by instruction.
+// `addRows` of sums.js as a WebAssembly module, assembled here instruction by instruction.
 // What the bytes are is in the WebAssembly core specification, chapter "Binary Format".
 "use strict";
 
-const [I32, V128, NOTHING] = [0x7f, 0x7b, 0x40]; // types
+/** Instructions, as bytes in lists of lists. Operands come first. Places are of bytes in the memory. */
+const wasm = {
+  I32: 0x7f,
+  V128: 0x7b,
+  get: (local) => [0x20, local],
+  set: (local, value) => [value, 0x21, local],
+  // Whole numbers.
+  number: (value) => [0x41, lebOf(value, true)],
+  plus: (a, b) => [a, b, 0x6a],
+  times: (a, b) => [a, b, 0x6c],
+  read: (place) => [place, 0x28, 2, 0],
+  /** What is done at least once, and again while a place, moved by a step each time, is below a bound. */
+  whileBelow(bound, place, step, ...body) {
+    const moved = [wasm.plus(wasm.get(place), wasm.number(step)), 0x22, place];
+    return [0x03, 0x40, body, moved, wasm.get(bound), 0x49, 0x0d, 0, 0x0b];
+  },
+  // Vectors of four floats, at a place and so many bytes further.
+  readFour: (place, further) => [place, 0xfd, 0x00, 4, further],
+  writeFour: (place, further, value) => [place, value, 0xfd, 0x0b, 4, further],
+  readAsFour: (place) => [place, 0xfd, 0x09, 2, 0], // one float, four times
+  plusFour: (a, b) => [a, b, 0xfd, 0xe4, 1],
+  timesFour: (a, b) => [a, b, 0xfd, 0xe6, 1],
+};
 
-/** A whole number of seven bits a byte, the last byte without the eighth; with room for a sign. */
+/** A whole number from 0 on in seven bits a byte, the last byte without the eighth. `signed`: its sign bit stays 0. */
 function lebOf(value, signed = false) {
   const bytes = [];
   for (; value >= (signed ? 64 : 128); value >>= 7) bytes.push((value & 127) | 128);
   return [...bytes, value];
 }
 
-// Numbers in 32 bits: what is given stands before what is done with it.
-const get = (local) => [0x20, local];
-const set = (local, value) => [value, 0x21, local];
-const number = (value) => [0x41, lebOf(value, true)];
-const plus = (a, b) => [a, b, 0x6a];
-const times = (a, b) => [a, b, 0x6c];
-const read = (place) => [place, 0x28, 2, 0];
-/** What is done at least once, and again while a place, moved by a step each time, is below a bound. */
-const whileBelow = (bound, place, step, ...body) => {
-  const moved = [plus(get(place), number(step)), 0x22, place];
-  return [0x03, NOTHING, body, moved, get(bound), 0x49, 0x0d, 0, 0x0b];
-};
-// Vectors of four floats. Places of theirs are those of a number and so many bytes further.
-const readFour = (place, further) => [place, 0xfd, 0x00, 4, further];
-const writeFour = (place, further, value) => [place, value, 0xfd, 0x0b, 4, further];
-const readAsFour = (place) => [place, 0xfd, 0x09, 2, 0]; // one float, four times
-const plusFour = (a, b) => [a, b, 0xfd, 0xe4, 1];
-const timesFour = (a, b) => [a, b, 0xfd, 0xe6, 1];
-
 /** A module with a function `kernel` of where sums start, where weights do, the bytes of a row, where rows and factors
- * are listed, and how many, at least one. It goes down the list once for each sixteen columns, whose sums stay in
- * registers. */
+ * are listed, and how many, at least one. A row is whole groups of sixteen floats. It goes down the list once for each
+ * group, whose sums stay in registers. */
 function kernelBytes() {
+  const { get, set, number, plus, times, read, whileBelow } = wasm;
+  const { readFour, writeFour, readAsFour, plusFour, timesFour, I32, V128 } = wasm;
   const [SUMS, WEIGHTS, WIDTH, ROWS, FACTORS, COUNT, END, LAST, ROW, FACTOR, AT] = Array(11).keys();
   const four = [11, 12, 13, 14].map((sum, k) => ({ sum, further: 16 * k }));
   const VALUE = 15;

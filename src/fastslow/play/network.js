@@ -7,19 +7,19 @@ const NORM_EPSILON = 1e-5;
 
 /** A function from an image, size x size values in [0, 1], to its features. */
 function createEncoder({ config, tensors }) {
-  const sums = createSums(mostNumbers(config, tensors), [...config.channels, config.projection]);
+  const adder = createAdder(mostNumbers(config, tensors), [...config.channels, config.projection]);
   const blocks = [];
   let edge = config.image_size;
   config.channels.forEach((channels, b) => {
     const name = `encoder.encoder.blocks.${b}.`;
-    const conv = foldedConvolution(sums, tensors, `${name}conv`, `${name}norm`, channels, edge, edge & ~1);
+    const conv = foldedConvolution(adder, tensors, `${name}conv`, `${name}norm`, channels, edge, edge & ~1);
     edge = edge >> 1;
     const residual = config.residual[b]
-      ? foldedConvolution(sums, tensors, `${name}residual_conv`, `${name}residual_norm`, channels, edge, edge)
+      ? foldedConvolution(adder, tensors, `${name}residual_conv`, `${name}residual_norm`, channels, edge, edge)
       : null;
     blocks.push({ conv, residual, half: new Float64Array(edge * edge * channels) });
   });
-  const project = foldedProjection(sums, tensors, config);
+  const project = foldedProjection(adder, tensors, config);
   return (image) => {
     let values = image;
     for (const { conv, residual, half } of blocks) {
@@ -31,7 +31,8 @@ function createEncoder({ config, tensors }) {
   };
 }
 
-/** So many are enough: weights, for each convolution its list and an image of its channels, and some to spare. */
+/** So many are enough: weights, for two convolutions a block their lists and images, of which the first block's are the
+ * largest (the projection's list is within what later ones leave), and some to spare. */
 function mostNumbers({ channels, image_size }, tensors) {
   const widest = Math.max(...channels);
   const weights = Object.values(tensors).reduce((sum, tensor) => sum + tensor.length, 0);
@@ -41,13 +42,13 @@ function mostNumbers({ channels, image_size }, tensors) {
 /** Weights in the order place of the window, channel in, channel out, the norm's scale and shift within them; and what
  * the values of an image of edge x edge pixels are put into. Of these the first wanted x wanted are computed: pooling
  * leaves out an odd last row and column. */
-function foldedConvolution(sums, tensors, name, norm, outs, edge, wanted) {
+function foldedConvolution(adder, tensors, name, norm, outs, edge, wanted) {
   const weight = tensors[`${name}.weight`];
   const ins = weight.length / (9 * outs);
   const [gain, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
     (part) => tensors[`${norm}.${part}`],
   );
-  const weights = sums.numbers(weight.length);
+  const weights = adder.floats(weight.length);
   const bias = new Float64Array(outs);
   for (let out = 0; out < outs; out++) {
     const scale = gain[out] / Math.sqrt(variance[out] + NORM_EPSILON);
@@ -58,8 +59,8 @@ function foldedConvolution(sums, tensors, name, norm, outs, edge, wanted) {
       }
     }
   }
-  const [seen, result] = [createList(9 * ins, sums), sums.numbers(edge * edge * outs)];
-  return { addRows: sums.addRows, weights, bias, ins, outs, edge, wanted, seen, result };
+  const [seen, result] = [createList(9 * ins, adder), adder.floats(edge * edge * outs)];
+  return { addRows: adder.addRows, weights, bias, ins, outs, edge, wanted, seen, result };
 }
 
 /** A 3 x 3 convolution with a margin of zeros. Zeros, and there are many after a ReLU, cost nothing. */
@@ -103,7 +104,7 @@ function addAboveZero(values, more) {
 }
 
 /** The linear map to as many features as the memory takes, each centred and scaled. */
-function foldedProjection(sums, tensors, config) {
+function foldedProjection(adder, tensors, config) {
   const weight = tensors["encoder.projection.linear.weight"];
   const mean = tensors["encoder.projection.centre.running_mean"];
   const scales = Array.from(
@@ -112,7 +113,7 @@ function foldedProjection(sums, tensors, config) {
   );
   const channels = config.channels[config.channels.length - 1];
   const pixels = weight.length / mean.length / channels;
-  const weights = sums.numbers(weight.length);
+  const weights = adder.floats(weight.length);
   for (let row = 0; row < mean.length; row++) {
     for (let i = 0; i < channels * pixels; i++) {
       const at = (i % channels) * pixels + Math.floor(i / channels); // channel after channel in the library
@@ -120,21 +121,21 @@ function foldedProjection(sums, tensors, config) {
     }
   }
   return createLinear(
-    sums,
+    adder,
     weights,
     Float64Array.from(mean, (value, row) => -value * scales[row]),
   );
 }
 
 /** A linear map of values; weights row by row for each value in, a column for each out. */
-function createLinear(sums, weights, bias) {
-  const seen = createList(weights.length / bias.length, sums);
-  const result = sums.numbers(bias.length);
+function createLinear(adder, weights, bias) {
+  const seen = createList(weights.length / bias.length, adder);
+  const result = adder.floats(bias.length);
   return (values) => {
     result.set(bias);
     seen.count = 0;
     listNonZero(seen, values, 0, values.length, 0);
-    sums.addRows(result, 0, weights, bias.length, seen);
+    adder.addRows(result, 0, weights, bias.length, seen);
     return Float64Array.from(result);
   };
 }
@@ -147,5 +148,5 @@ function linearLayer(tensors, name) {
   for (let i = 0; i < ins; i++) {
     for (let out = 0; out < bias.length; out++) weights[i * bias.length + out] = weight[out * ins + i];
   }
-  return createLinear(plainSums(), weights, Float64Array.from(bias));
+  return createLinear(plainAdder(), weights, Float64Array.from(bias));
 }

@@ -1,13 +1,13 @@
-// Sums of rows of weights, each times a factor: what nearly all of an answer's time goes into. WebAssembly adds sixteen
+// Sums of rows of weights, each times a factor: what most of an answer's time went into. WebAssembly adds sixteen
 // numbers at a time, in 32 bits; a browser without its vector instructions does the same in JavaScript, in 64.
 "use strict";
 
-const PAGE_BYTES = 65536;
-const LANES = 16;
+const MEMORY_PAGE = 65536; // bytes that WebAssembly's memory is counted in
+const COLUMNS = 16; // that the kernel adds at a time
 
 /** What is not zero of so many values: which row of the weights each meets, and what it is. */
-function createList(most, { numbers, rows }) {
-  return { rows: rows(most + 8), factors: numbers(most + 8), count: 0 };
+function createList(most, { floats, integers }) {
+  return { rows: integers(most + 8), factors: floats(most + 8), count: 0 };
 }
 
 /** Lists those of `size` values that are not zero; the first of them meets the given row of the weights. */
@@ -23,22 +23,22 @@ function listNonZero(list, values, from, size, row) {
   list.count = count;
 }
 
-/** Arrays, made by `numbers` and `rows` of so many; and `addRows` of them, quick where the browser has a way to. `most`
- * is how many there are at most, `widths` how long sums will be. */
-function createSums(most, widths) {
-  if (widths.some((width) => width % LANES)) return plainSums();
+/** What makes arrays, `floats` and `integers`, and adds rows of them, `addRows`: quick where the browser has a way to.
+ * `most` is how many numbers they hold in all, each array rounded up to sixteen; `widths` are how long sums will be. */
+function createAdder(most, widths) {
+  if (widths.some((width) => width % COLUMNS)) return plainAdder();
   try {
-    return vectorSums(most);
+    return vectorAdder(most);
   } catch {
-    return plainSums(); // no WebAssembly, none with vectors, or no memory for it
+    return plainAdder(); // no WebAssembly, none with vectors, or no memory for it
   }
 }
 
-/** Of all browsers and all widths. */
-function plainSums() {
+/** For all browsers and all widths. */
+function plainAdder() {
   return {
-    numbers: (length) => new Float64Array(length),
-    rows: (length) => new Int32Array(length),
+    floats: (length) => new Float64Array(length),
+    integers: (length) => new Int32Array(length),
     /** Adds the listed rows to sums: eight at a time, so that sums are rarely moved. */
     addRows(sums, to, weights, outs, { rows, factors, count }) {
       rows.fill(0, count, count + 8);
@@ -60,19 +60,19 @@ function addEightRows(sums, to, weights, outs, rows, factors, n) {
   }
 }
 
-/** All arrays lie in one memory, which the kernel is told the places in. */
-function vectorSums(most) {
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((4 * most) / PAGE_BYTES) });
+/** All arrays lie in one memory; the kernel is given their places in it. */
+function vectorAdder(most) {
+  const memory = new WebAssembly.Memory({ initial: Math.ceil((4 * most) / MEMORY_PAGE) });
   const { kernel } = new WebAssembly.Instance(new WebAssembly.Module(kernelBytes()), { of: { memory } }).exports;
   let used = 0;
   const placed = (Kind) => (length) => {
     const array = new Kind(memory.buffer, used, length);
-    used += 4 * LANES * Math.ceil(length / LANES);
+    used += 4 * COLUMNS * Math.ceil(length / COLUMNS);
     return array;
   };
   return {
-    numbers: placed(Float32Array),
-    rows: placed(Int32Array),
+    floats: placed(Float32Array),
+    integers: placed(Int32Array),
     addRows(sums, to, weights, outs, { rows, factors, count }) {
       const start = sums.byteOffset + 4 * to;
       if (count > 0) kernel(start, weights.byteOffset, 4 * outs, rows.byteOffset, factors.byteOffset, count);
