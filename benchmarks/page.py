@@ -31,6 +31,7 @@ from play.browser import Browser
 from play.measure import TRACED, WATCH, answers_of, loading_of
 
 CLASSES, TAUGHT = 20, 20
+ANSWER, LEARNING, READY = 15.0, 40.0, 600.0  # milliseconds that each may take
 Rows = list[dict[str, Any]]
 
 
@@ -83,9 +84,10 @@ def asked(page: Path, questions: int, seed: int) -> dict[str, Any]:
     return found
 
 
-def summary(values: list[float]) -> dict[str, float]:
-    """Median, 99th percentile and largest."""
-    return {"median": float(np.median(values)), "99%": float(np.percentile(values, 99)), "most": max(values)}
+def summary(values: list[float], bound: float) -> dict[str, float]:
+    """Median, 99th percentile and largest; and how many there are, and how many above a bound."""
+    spread = {"median": float(np.median(values)), "99%": float(np.percentile(values, 99)), "most": max(values)}
+    return {"count": len(values), **spread, "bound": bound, "above": sum(value > bound for value in values)}
 
 
 def main() -> None:
@@ -106,12 +108,12 @@ def main() -> None:
         for when in ("first", "later"):
             for kind in ("answer", "task", "processor"):
                 values = [value for one in found for value in one[when][kind]]
-                rows.append({"page": page.name, "when": when, "ms of": kind, "answers": len(values)} | summary(values))
+                rows.append({"page": page.name, "when": when, "ms of": kind} | summary(values, ANSWER))
         values = [value for one in found for value in one["learned"]]
-        rows.append({"page": page.name, "when": "-", "ms of": "learning", "answers": len(values)} | summary(values))
+        rows.append({"page": page.name, "when": "-", "ms of": "learning"} | summary(values, LEARNING))
         for name, key in (("getting ready", "ready"), ("getting ready, processor", "loading")):
             values = [one[key] for one in found]
-            rows.append({"page": page.name, "when": "-", "ms of": name, "answers": len(values)} | summary(values))
+            rows.append({"page": page.name, "when": "-", "ms of": name} | summary(values, READY))
     print(table(rows))
     right = {str(page.name): sum(one["right"] for one in found) for page, found in rounds.items()}
     print("right:", right, "of", given.rounds * given.questions)
