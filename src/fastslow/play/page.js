@@ -2,7 +2,7 @@
 "use strict";
 
 const MOST_TOLD = 3; // files that could not be read
-const PASSES = 20; // made before anybody draws
+const PASSES = 40; // made before anybody draws
 
 (function startPage() {
   const asItCame = `<!doctype html>\n${document.documentElement.outerHTML}\n`;
@@ -266,8 +266,8 @@ const PASSES = 20; // made before anybody draws
   /** The first passes are slow, before the browser has made the code quick: some are made now, some in pauses. */
   function warmUp(pass, classes) {
     if (pass === PASSES) return;
-    const [from, to] = [pass, PASSES - pass].map((y) => [y / PASSES, 1 - y / PASSES]);
-    const drawing = drawingOfStrokes([[from, to]], size);
+    const place = (i) => [Math.sin(i * (1 + pass / 9)), Math.cos(0.6 * i)]; // with as much ink as people draw
+    const drawing = drawingOfStrokes([Array.from({ length: 8 + (pass % 8) }, (_, i) => place(i))], size);
     const more = [...classes, { name: String(pass), drawings: [drawing] }].slice(-engine.numClasses);
     if (pad.isBlank()) mind.answer(drawing, mind.slotsOf({ classes: more }));
     if (pass < 3) warmUp(pass + 1, more);
