@@ -111,7 +111,8 @@ def _unpack(package: Path, folder: Path, node: str) -> None:
             _run([node, "-e", UNPACK, str(packed), str(folder / to)], folder, f"{name} cannot be unpacked")
             packed.unlink()
     with tarfile.open(folder / "lib.tar") as archive:
-        archive.extractall(folder, filter="data")
+        safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
+        archive.extractall(folder, **safe)
     (folder / "lib.tar").unlink()
 
 
