@@ -38,6 +38,7 @@ CASES = [(name, method, "none") for name in sorted(PRESETS) for method in METHOD
 CASES += [(name, method, control) for (method, name), found in CONTROLS.items() for control in found[1:]]
 
 
+@pytest.mark.no_cover  # lines that others run
 @pytest.mark.parametrize(("name", "method", "control"), CASES)
 def test_a_model_comes_back_as_it_was(tmp_path, name, method, control):
     model = make(name, method=method, control=control)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 
 import numpy as np
 import pytest
@@ -67,9 +68,18 @@ def on_paper(image, seed):
     return page
 
 
-def taught(num_classes, pictures):
+@functools.cache
+def pictures_of(num_classes):
+    """A drawing of each class to be learned, and ten more of each."""
+    images = make_glyphs(num_classes=num_classes, per_class=11, seed=9).images.reshape(num_classes, 11, 28, 28).numpy()
+    drawings = np.concatenate([images[:, 0], images[:, 1:].reshape(-1, 28, 28)])
+    return [on_paper(drawing, seed) for seed, drawing in enumerate(drawings)]
+
+
+@functools.cache
+def taught(num_classes):
     """Prepared drawings, logits and address weights by the library."""
-    prepared = np.stack([prepare(picture, size=28, crop=True) for picture in pictures])
+    prepared = np.stack([prepare(picture, size=28, crop=True) for picture in pictures_of(num_classes)])
     model = load_pretrained(MODEL.removeprefix("pretrained:"), ink="as_is")
     model.learn(prepared[:num_classes], list(range(num_classes)))
     with torch.inference_mode():
@@ -121,16 +131,13 @@ def test_the_kernel_adds_what_plain_javascript_adds_and_widths_that_it_lacks_are
 @pytest.mark.parametrize("browser", [*BROWSERS])
 def test_logits_are_the_librarys_on_200_drawings(tmp_path, browser):
     num_classes = 20
-    images = make_glyphs(num_classes=num_classes, per_class=11, seed=9).images.reshape(num_classes, 11, 28, 28).numpy()
-    drawings = np.concatenate([images[:, 0], images[:, 1:].reshape(-1, 28, 28)])
-    pictures = [on_paper(drawing, seed) for seed, drawing in enumerate(drawings)]
-    prepared, logits, weights = taught(num_classes, pictures)
+    prepared, logits, weights = taught(num_classes)
     given = {
         "model": base64_of(np.frombuffer(model_bytes(load_model(MODEL)), np.uint8)),
         "numClasses": num_classes,
         "pictures": [
             {"bytes": base64_of(picture), "width": picture.shape[1], "height": picture.shape[0], "options": {}}
-            for picture in pictures
+            for picture in pictures_of(num_classes)
         ],
     }
     found = run_script(tmp_path, ENGINE, BROWSERS[browser] + ANSWERS, given)

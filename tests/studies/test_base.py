@@ -52,6 +52,7 @@ def selected(**wanted):
     }
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_cells_are_chosen_by_method_ways_and_seeds():
     everything = selected()
     assert selected(methods=["protonet", "nmn"]) == {c for c in everything if c[0] in ("protonet", "nmn")}
@@ -203,6 +204,7 @@ def test_studies_are_imported_when_asked_for_and_unknown_ones_are_refused(monkey
         load_study("fke")
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_every_registered_study_can_be_loaded_and_has_cells():
     for name in STUDIES:
         study = load_study(name)

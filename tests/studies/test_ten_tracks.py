@@ -83,6 +83,7 @@ def test_numbers_are_after_and_before_and_a_course_on_others_and_on_the_ten():
     assert (facts["counted"], facts["ten"], numbers["mse"].count) == (20, TEN, 20)
 
 
+@pytest.mark.no_cover  # lines that others run
 def test_cells_are_measured_and_shown_beside_those_of_the_stream(tmp_path, monkeypatch):
     monkeypatch.setattr(trajectories, "_TRACKS", 130)
     wanted = ("constant-velocity", "damped", "memory-on-mlp")
