@@ -135,10 +135,10 @@ def measured(way: Way, stream: Stream) -> tuple[float, float]:
     shown = stream.shown if way.line else None
     size = None if shown is None else shown.shape[1]
     memory = ErrorMemory(way.slots, keys.shape[1], STEPS, empty=way.empty, slopes=way.slopes, shown=size)
-    if memory.line is not None:
-        memory.line.trust = Trust() if way.careful else LessCareful()
-        if way.trusted:
-            memory.line.trust.sums[:] = [1e12, 1e12, 0, 0, 0, 0, 0]
+    if memory.line is not None and not way.careful:
+        memory.line.trust = LessCareful()
+    if memory.line is not None and way.trusted:
+        memory.line.trust.sums[:] = [1e12, 1e12, 0, 0, 0, 0, 0]
 
     def off(rows: np.ndarray) -> float:
         error = memory.read(keys[rows], None if shown is None else shown[rows]).error

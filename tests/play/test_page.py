@@ -339,9 +339,8 @@ def test_it_is_ready_learns_and_answers_at_once(tmp_path, address):
         browser.start_trace(*TRACED)
         browser.open(address)
         assert loading_of(browser.end_trace()) <= 600
-        assert browser.run(
-            "createAdder(1, [16]).floats(1) instanceof Float32Array"
-        )  # the page's rules allow the kernel
+        # The page's rules allow the kernel.
+        assert browser.run("createAdder(1, [16]).floats(1) instanceof Float32Array")
         browser.wait("performance.now() > 2000")
         browser.run(WATCH)
         browser.start_trace(*TRACED)

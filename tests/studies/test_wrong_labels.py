@@ -56,7 +56,6 @@ def test_the_share_of_wrong_labels_is_taught_and_episodes_are_the_same_at_each(m
     assert right_labels == sorted(right_labels)
 
 
-@pytest.mark.no_cover  # lines that others run
 def test_a_cell_is_measured_on_glyphs_and_shown(tmp_path):
     cell = STUDY.cells("quick")[2]
     result = STUDY.run(cell, tmp_path / "x")
