@@ -55,7 +55,8 @@ class Length(NamedTuple):
 
     Attributes:
         steps: optimiser steps.
-        minutes: of training, validation and checkpoints not counted.
+        minutes: of training, validation and checkpoints not counted: by the clock, or where one thread of the CPU does
+            all the work, of its own time, so that nothing else that the machine does takes any of it.
     """
 
     steps: int | None = None
@@ -170,6 +171,7 @@ class _Loop:
         self.parameters = [] if self.is_over else self.stage.parameters()
         # One without parameters where all is done: torch refuses an empty list, but not an empty group.
         self.optimizer = torch.optim.AdamW([{"params": self.parameters}], weight_decay=self.habits.weight_decay)
+        self.seconds = _seconds_for(self.parameters)
 
     @property
     def stage(self) -> Stage:
@@ -239,9 +241,9 @@ class _Loop:
             raise InputError(f"the checkpoint is of another version ({shown_reason(error)}); start anew") from error
 
     def _timed_step(self) -> None:
-        clock, began = self.clock, time.monotonic()
+        clock, began = self.clock, self.seconds()
         loss = self.step()
-        took = distributed.largest(time.monotonic() - began)  # one clock: all leave a stage at the same step
+        took = distributed.largest(self.seconds() - began)  # one clock: all leave a stage at the same step
         clock.seconds, clock.total_seconds = clock.seconds + took, clock.total_seconds + took
         clock.loss = loss if clock.loss is None else 0.98 * clock.loss + 0.02 * loss
         if self.on_step is not None:
@@ -292,6 +294,12 @@ class _Loop:
                 f"the {what} became {value} at step {self.clock.step + 1} of stage {self.stage.name}; the last "
                 "checkpoint is of before: train another seed or a model that learns in smaller steps (step_size)"
             )
+
+
+def _seconds_for(parameters: Sequence[nn.Parameter]) -> Callable[[], float]:
+    """By which steps on these parameters are timed, see `Length.minutes`."""
+    is_one_thread = torch.get_num_threads() == 1 and all(parameter.device.type == "cpu" for parameter in parameters)
+    return time.process_time if is_one_thread else time.monotonic
 
 
 def _shares(stages: Sequence[Stage]) -> list[float]:
