@@ -53,6 +53,17 @@ def test_before_they_are_fitted_the_views_are_averaged():
 
 
 @torch.no_grad()
+def test_an_encoder_that_does_not_join_sees_the_image_as_it_is():
+    encoder, images = make(), unit(drawings(3))
+    encoder.joins = False
+    expected = encoder.one_view()(images)
+    assert torch.equal(encoder(images), expected)
+    assert_close(encoder.folded()(images), expected, rtol=1e-4, atol=1e-5)
+    encoder.joins = True
+    assert not torch.equal(encoder(images), expected)
+
+
+@torch.no_grad()
 def test_fitted_features_are_on_the_principal_axes_of_the_joined_ones():
     encoder, images = make(), drawings(60)
     encoder.fit(images)

@@ -229,6 +229,25 @@ def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options,
     assert torch.equal(load_model(tmp_path / "others").method.encoder.axes, encoder.axes)
 
 
+@pytest.mark.parametrize("stopped", [False, True], ids=["in one go", "interrupted at the last step"])
+def test_an_encoder_trained_on_one_view_joins_all_of_them_when_its_stage_ends(options, tiny_model, tmp_path, stopped):
+    plain = {"method": "protonet", "steps": 10}
+    run(options(**plain, name="encoder"), tmp_path)
+    views = plain | {"model": tiny_model | {"views": True}, "name": "views"}
+    after = views | {"encoder": str(tmp_path / "encoder"), "shares": [0, 1, 0], "name": "after"}
+    run(options(**after), tmp_path, say=[].append)
+    if stopped:
+        with pytest.raises(Interrupted):
+            run(options(**views), tmp_path, on_progress=stop_after(10))
+    result = run({"name": "views"} if stopped else options(**views), tmp_path, resume=stopped)
+    before, expected, found = (weights(tmp_path / name) for name in ("encoder", "after", "views"))
+    assert all(torch.equal(found[name], value) for name, value in before.items())
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert result.numbers == read_result(tmp_path / "after" / "result.json").numbers
+    validation = [lines(tmp_path / name)[-1]["validation"] for name in ("encoder", "views")]
+    assert validation[0] == validation[1]  # in the one view that it is trained on
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -236,6 +255,8 @@ def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options,
         ({"shot": 20, "model": {"num_slots": 100}}, "at least 21 drawings, and of 160 classes 0 have as many"),
         ({"encoder": "nowhere"}, "there is no model nowhere"),
         ({"method": "protonet", "shares": [0, 1, 1]}, "method protonet trains in encoder: give one of these a share"),
+        ({"shares": [0, 1, 1], "model": {"views": True}}, "got model.views and neither a trained encoder nor a stage"),
+        ({"method": "maml", "model": {"views": True}}, "got model.views and neither a trained encoder nor a stage"),
         ({"data": "nowhere"}, "got data='nowhere'; give glyphs"),
     ],
     ids=str,

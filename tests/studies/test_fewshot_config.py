@@ -124,7 +124,6 @@ def test_a_value_that_looks_like_an_option_is_read_back_from_the_command(monkeyp
         ({"model": {"n_way": 4}}, "a model must have room for its tasks' classes"),
         ({"model": {"num_slots": 4}}, "got 5 examples in a task; this model's memory holds 4"),
         ({"model": {"wrong": 4}}, "wrong"),
-        ({"model": {"views": True}}, "got model.views without a trained encoder"),
         ({"model": {"step_size": -1.0}}, "got step_size=-1.0; it is learned in logarithms"),
         ({"name": "../x"}, "without separators"),
         ({"test": False, "train_on": "train+validation"}, "validation classes trained on measure nothing"),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fastslow.errors import InputError
-from fastslow.training.interruption import Interrupted, Stop
+from fastslow.training.interruption import Abandoned, Interrupted, Stop
 from fastslow.training.loop import CHECKPOINT, Habits, Length, train
 from fastslow.training.run import Run
 
@@ -135,6 +135,26 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path, steps):
         ("first", 6, "first"),
         ("second", 2, "second"),
     ]
+
+
+def test_what_is_abandoned_at_the_end_of_a_stage_is_done_when_the_training_goes_on(tmp_path):
+    model, stages = build()
+    stop, ends = Stop(), []
+
+    def end():
+        ends.append(stop.requested)
+        if len(ends) == 1:
+            stop.requested = True
+            raise Abandoned
+
+    stages[0].end = end
+    with Run(tmp_path / "run") as run, pytest.raises(Interrupted):
+        train(model, stages, length=Length(steps=8), run=run, stop=stop)
+    state, stop.requested = Run.load_checkpoint(tmp_path / "run", CHECKPOINT), False
+    with Run(tmp_path / "run", resume=True) as run:
+        clock = train(model, stages, length=Length(steps=8), run=run, state=state, stop=stop)
+    assert (clock.stage, len(ends)) == (2, 2)
+    assert [sum(call[0] == "loss" for call in stage.calls) for stage in stages] == [6, 2]
 
 
 def test_signals_have_their_old_handlers_back_afterwards():

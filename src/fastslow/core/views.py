@@ -33,6 +33,9 @@ class ViewsEncoder(ImageEncoder):
     Args:
         encoder: the convolutions.
         projection: the projection, or None.
+
+    Attributes:
+        joins: whether it sees all views; as long as not, as while the encoder is trained, the image as it is alone.
     """
 
     num_views = NUM_VIEWS
@@ -45,9 +48,12 @@ class ViewsEncoder(ImageEncoder):
         self.register_buffer("mean", torch.zeros(NUM_VIEWS * size))
         # Until they are fitted, the mean over the views.
         self.register_buffer("axes", torch.eye(size).repeat(NUM_VIEWS, 1) / NUM_VIEWS**0.5)
+        self.joins = True
 
     def forward(self, images: Float[Tensor, "batch 1 size size"]) -> Float[Tensor, "batch features"]:
         """Images (batch, 1, size, size) in [0, 1] to features (batch, num_features)."""
+        if not self.joins:
+            return super().forward(images)
         features: Tensor = (self.joined(images) - self.mean) @ self.axes / NUM_VIEWS**0.5
         return features
 
@@ -60,6 +66,7 @@ class ViewsEncoder(ImageEncoder):
         """See `ImageEncoder.folded`."""
         plain = super().folded()
         folded = ViewsEncoder(plain.encoder, plain.projection).eval().requires_grad_(False)
+        folded.joins = self.joins
         folded.log_sharpness, folded.mean, folded.axes = plain.log_sharpness, self.mean.clone(), self.axes.clone()
         return folded
 

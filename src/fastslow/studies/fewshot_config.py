@@ -120,11 +120,6 @@ class FewShotConfig:
                 "leave out model.n_way"
             )
         refuse_overfull(self.way * self.shot, model.capacity)
-        if model.views and self.encoder is None:
-            raise InputError(
-                "got model.views without a trained encoder; several views are joined after it has been trained: train "
-                "one without views, then give it as --encoder RUN"
-            )
 
     def _refuse_wrong_length(self) -> None:
         if (self.minutes is None) == (self.steps is None):

@@ -82,6 +82,7 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
             "precision": config.precision,
             "num_classes": config.pair_classes,
             "learning_rate": config.encoder_rate,
+            "joined_on": data.trained.images,
         },
         "memory": {**tasks, "change_seed": config.seed, "cached_images": config.cached_images},
         "end_to_end": {**tasks, "tasks": config.tasks},
@@ -107,7 +108,8 @@ def plan_stages(config: FewShotConfig, method: Method[Any]) -> dict[str, float]:
     """The stages that a run goes through, with their shares: those that the method has and that have a share.
 
     Raises:
-        ValueError: if there are none, though no trained encoder is given.
+        ValueError: if there are none, though no trained encoder is given, or none trains the encoder, whose views are
+            joined after that.
     """
     shares = dict(zip(STAGES, config.shares, strict=True))
     planned = {name: shares[name] for name in method.stages if shares[name] > 0}
@@ -117,6 +119,11 @@ def plan_stages(config: FewShotConfig, method: Method[Any]) -> dict[str, float]:
         raise InputError(
             f"got shares={config.shares} for {', '.join(STAGES)}; method {config.method} trains in "
             f"{', '.join(method.stages)}: give one of these a share"
+        )
+    elif isinstance(method.encoder, ViewsEncoder) and "encoder" not in planned:
+        raise InputError(
+            "got model.views and neither a trained encoder nor a stage that trains one; several views are joined after "
+            "that: give an encoder without views as --encoder RUN, or leave out model.views"
         )
     return planned
 

@@ -195,7 +195,9 @@ class _Loop:
                 saved = time.monotonic()
         self._validate()
         self._stop_if_asked()  # before the stage counts as done, so that what was abandoned is made up for
-        self.stage.end()
+        with contextlib.suppress(Abandoned):
+            self.stage.end()
+        self._stop_if_asked()
         self.enter(dataclasses.replace(self.clock, stage=self.clock.stage + 1, step=0, seconds=0.0, loss=None))
         self.save()
         self._stop_if_asked()

@@ -49,7 +49,11 @@ class Stage(Protocol):
         """
 
     def end(self) -> None:
-        """Called after its last step and validation, by all processes at once."""
+        """Called after its last step and validation, by all processes at once.
+
+        Raises:
+            Abandoned: if the user wants to stop; it is called again then when the training goes on.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Samplers, generators and whatever else its next loss depends on but the model."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from fastslow.core.views import ViewsEncoder
 from fastslow.data.base import ClassImages
 from fastslow.data.episodes import EpisodeBatch, EpisodeSampler
 from fastslow.errors import InputError, shown
@@ -21,6 +22,8 @@ from fastslow.training.validation import Validation
 class PairsStage:
     """The encoder alone, by the method's `pair_loss`; batch statistics are in use.
 
+    One that joins several views of an image is trained on one, and joins them at the end (`ViewsEncoder.fit`).
+
     Args:
         method: its encoder is trained.
         images: to train on.
@@ -32,6 +35,7 @@ class PairsStage:
         learning_rate: at its peak.
         num_classes: classes a step, at most as many as have two drawings.
         precision: "auto" for convolutions in bfloat16 where a short measurement says that it is quicker.
+        joined_on: images that views are joined on, shape (images, height, width); those to train on if None.
 
     Raises:
         ValueError: if there are fewer than two classes of two drawings, or they do not divide among the processes.
@@ -52,10 +56,12 @@ class PairsStage:
         learning_rate: float = 2e-3,
         num_classes: int = 64,
         precision: Literal["float32", "auto"] = "float32",
+        joined_on: UInt8[Tensor, "images height width"] | None = None,
     ) -> None:
         self.method, self.judge, self.validation, self.generator = method, judge, validation, generator
         self.share, self.learning_rate, self.precision = share, learning_rate, precision
         self.bfloat16 = False
+        self.joined_on = images.images if joined_on is None else joined_on
         pairs = min(num_classes, max(2, int((images.labels.bincount() > 1).sum())))
         distributed.refuse_indivisible(pairs)
         self.sampler = EpisodeSampler(labels=images.labels, n_way=pairs, n_shot=1, n_query=1, seed=seed)
@@ -67,6 +73,8 @@ class PairsStage:
 
     def begin(self, step: int) -> None:
         """See `Stage.begin`."""
+        if isinstance(self.method.encoder, ViewsEncoder):
+            self.method.encoder.joins = False
         if step == 0:
             self.method.begin(self.name)
             if self.precision == "auto":
@@ -87,8 +95,12 @@ class PairsStage:
         return {"validation": self.validation.accuracy(self.judge, features), "gradients": {}}
 
     def end(self) -> None:
-        """Running statistics are of each process's share until here."""
-        distributed.average_buffers(self.method.encoder)
+        """Running statistics are of each process's share until here. See `Stage.end`."""
+        encoder = self.method.encoder
+        distributed.average_buffers(encoder)
+        if isinstance(encoder, ViewsEncoder):
+            encoder.fit(self.joined_on, on_pass=self.validation.stop.check)
+            encoder.joins = True
 
     def state_dict(self) -> dict[str, Any]:
         """See `Stage.state_dict`."""
