@@ -12,6 +12,8 @@ from fastslow.core.gaussian import (
     distances,
     evened,
     posterior,
+    statistics_of_sums,
+    telling_axes,
 )
 from fastslow.errors import InputError
 
@@ -35,6 +37,32 @@ def test_statistics_are_those_that_examples_were_drawn_with():
     assert torch.allclose(found.centre, centre.double(), atol=0.2)
     assert torch.allclose(found.within, within, atol=0.06)
     assert torch.allclose(found.between, between, atol=0.4)
+
+
+def test_statistics_of_sums_are_those_of_the_examples():
+    labels = torch.tensor([0, 0, 3, 3, 3, 1, 0, 3, 1])  # nothing of class 2
+    features = 5 + torch.randn(9, 3, generator=generator(), dtype=torch.float64)
+    sums, counts = class_sums(features, labels, 4)
+    for found, expected in zip(
+        statistics_of_sums(features.mT @ features, sums, counts), class_statistics(features, labels), strict=True
+    ):
+        assert torch.allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_axes_that_tell_weigh_as_the_likelihood_of_a_second_drawing_does():
+    statistics = ClassStatistics(torch.ones(4).double(), covariance(4, 1), covariance(4, 2))
+    told = telling_axes(statistics)
+    axes = class_axes(statistics)
+    first, second = torch.randn(2, 6, 4, generator=generator(), dtype=torch.float64)
+    forms = class_forms(posterior(axes.of(first), torch.ones(6, dtype=torch.float64), axes.spread))
+    likelihood = distances(axes.of(second), forms).likelihood
+
+    def together(table):  # what depends on both
+        return table - table.mean(0) - table.mean(1, keepdim=True) + table.mean()
+
+    product = (second - 1) @ told @ told.mT @ (first - 1).mT
+    assert torch.allclose(together(product), together(likelihood))
+    assert (told[:, 0] @ statistics.between @ told[:, 0]) > (told[:, -1] @ statistics.between @ told[:, -1])
 
 
 def test_classes_of_few_examples_do_not_seem_farther_apart():

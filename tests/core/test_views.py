@@ -7,10 +7,12 @@ import torch
 from torch.testing import assert_close
 
 from fastslow.core.encoders import build_encoder
+from fastslow.core.gaussian import class_axes, class_statistics
 from fastslow.core.views import NUM_VIEWS, ViewsEncoder, views_of
 from fastslow.errors import InputError
 
 SIZE, DIM = 8, 6
+LABELS = torch.arange(60) % 12
 
 
 def make(seed=0):
@@ -64,23 +66,26 @@ def test_an_encoder_that_does_not_join_sees_the_image_as_it_is():
 
 
 @torch.no_grad()
-def test_fitted_features_are_on_the_principal_axes_of_the_joined_ones():
+def test_fitted_features_are_on_principal_axes_weighed_by_what_tells_classes_apart():
     encoder, images = make(), drawings(60)
-    encoder.fit(images)
+    encoder.fit(images, LABELS)
     joined = encoder.joined(unit(images)).double()
     centred = joined - joined.mean(0)
-    axes = torch.linalg.svd(centred, full_matrices=False).Vh[:DIM]
-    expected = centred @ axes.mT / NUM_VIEWS**0.5
-    # An axis may point either way; ours by its largest part.
-    expected *= axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign().T
-    assert_close(encoder(unit(images)).double(), expected, rtol=1e-3, atol=1e-5)
+    principal = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:DIM].mT
+    statistics = class_statistics(principal, LABELS)
+    within = 0.5 * statistics.within + 0.5 * statistics.within.diagonal().mean() * torch.eye(DIM, dtype=torch.float64)
+    axes = class_axes(statistics._replace(within=within))
+    told = principal @ axes.axes * (axes.spread / (2 * axes.spread + 1)).sqrt()
+    scale = principal.square().sum() / told.square().sum() / NUM_VIEWS  # the variance is what it was
+    found = encoder(unit(images)).double()
+    assert_close(torch.cdist(found, found).square(), scale * torch.cdist(told, told).square(), rtol=1e-3, atol=1e-5)
     assert (encoder.axes.gather(0, encoder.axes.abs().argmax(0, keepdim=True)) > 0).all()
 
 
 @torch.no_grad()
 def test_on_all_axes_squared_distances_are_the_mean_over_the_views():
     encoder, images = make(), drawings(60)
-    encoder.fit(images)
+    encoder.fit(images, LABELS)
     size = NUM_VIEWS * DIM
     encoder.axes = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(1))).Q
     seen, joined = encoder(unit(images)), encoder.joined(unit(images)).unflatten(1, (NUM_VIEWS, DIM))
@@ -92,17 +97,17 @@ def test_on_all_axes_squared_distances_are_the_mean_over_the_views():
 def test_fitting_uses_frozen_statistics_and_moves_no_weight():
     encoder, other = make().train(), make()
     before = {name: value.clone() for name, value in encoder.state_dict().items() if name not in ("mean", "axes")}
-    encoder.fit(drawings(60))
+    encoder.fit(drawings(60), LABELS)
     assert encoder.training
     assert all(torch.equal(encoder.state_dict()[name], value) for name, value in before.items())
-    other.fit(drawings(60))
+    other.fit(drawings(60), LABELS)
     assert torch.equal(encoder.axes, other.axes)
 
 
 @torch.no_grad()
 def test_folded_equals_it_in_evaluation_mode():
     encoder, images = make(), unit(drawings(5))
-    encoder.fit(drawings(60))
+    encoder.fit(drawings(60), LABELS)
     encoder.log_sharpness.fill_(1.5)
     folded = encoder.folded()
     assert isinstance(folded, ViewsEncoder)
@@ -112,4 +117,6 @@ def test_folded_equals_it_in_evaluation_mode():
 
 def test_too_few_images_to_fit_to_are_refused():
     with pytest.raises(InputError, match=f"got {DIM} images to fit {DIM} principal axes to"):
-        make().fit(drawings(DIM))
+        make().fit(drawings(DIM), LABELS[:DIM])
+    with pytest.raises(InputError, match="got 60 examples of 60 classes; how features spread needs"):
+        make().fit(drawings(60), torch.arange(60))

@@ -235,11 +235,14 @@ def test_an_encoder_trained_on_one_view_joins_all_of_them_when_its_stage_ends(op
     run(options(**plain, name="encoder"), tmp_path)
     views = plain | {"model": tiny_model | {"views": True}, "name": "views"}
     after = views | {"encoder": str(tmp_path / "encoder"), "shares": [0, 1, 0], "name": "after"}
-    run(options(**after), tmp_path, say=[].append)
+    said = []
+    run(options(**after), tmp_path, say=said.append)
     if stopped:
         with pytest.raises(Interrupted):
-            run(options(**views), tmp_path, on_progress=stop_after(10))
-    result = run({"name": "views"} if stopped else options(**views), tmp_path, resume=stopped)
+            run(options(**views), tmp_path, say=said.append, on_progress=stop_after(10))
+    result = run({"name": "views"} if stopped else options(**views), tmp_path, say=said.append, resume=stopped)
+    to_join = "800 images are embedded in 8 views, to find their axes"
+    assert said == [to_join, f"when the encoder is trained, {to_join}"]
     before, expected, found = (weights(tmp_path / name) for name in ("encoder", "after", "views"))
     assert all(torch.equal(found[name], value) for name, value in before.items())
     assert all(torch.equal(found[name], value) for name, value in expected.items())

@@ -118,18 +118,34 @@ def class_statistics(
     features = features.double()
     sums, counts = class_sums(features, labels, int(labels.max()) + 1 if len(labels) else 0)
     present = counts > 0
-    classes, examples = int(present.sum()), len(features)
-    if classes < 2 or examples <= classes:
-        raise InputError(
-            f"got {examples} examples of {classes} classes; how features spread needs two classes, and two examples "
-            "of one of them"
-        )
+    classes = int(present.sum())
+    _refuse_too_few(len(features), classes)
     means = sums / counts.clamp_min(1).unsqueeze(-1)
     residues = features - means[labels]
-    within = residues.mT @ residues / (examples - classes)
-    means = means[present]
-    noise = within * (1 / counts[present]).mean()  # what means of few examples vary by themselves
-    return ClassStatistics(means.mean(0), within, torch.cov(means.mT) - noise)
+    within = residues.mT @ residues / (len(features) - classes)
+    return _statistics(means[present], within, counts[present])
+
+
+def statistics_of_sums(
+    products: Float[Tensor, "features features"],
+    sums: Float[Tensor, "classes features"],
+    counts: Float[Tensor, " classes"],
+) -> ClassStatistics:
+    """`class_statistics` from sums over examples that need not be kept.
+
+    Args:
+        products: sum over all examples of the products of their features, in 64 bits.
+        sums: of the examples of each class, in 64 bits.
+        counts: how many those are.
+
+    Raises:
+        ValueError: as there.
+    """
+    examples, present = int(counts.sum()), counts > 0
+    _refuse_too_few(examples, int(present.sum()))
+    counts, sums = counts[present].unsqueeze(-1), sums[present]
+    within = (products - (sums / counts).mT @ sums) / (examples - len(sums))
+    return _statistics(sums / counts, within, counts)
 
 
 def class_sums(
@@ -170,6 +186,23 @@ def class_axes(statistics: ClassStatistics) -> ClassAxes:
     spread, directions = torch.linalg.eigh(inverse @ between @ inverse.mT)
     axes = inverse.mT @ directions
     return ClassAxes(centre, axes, spread.clamp_min(_LEAST_SPREAD))
+
+
+def telling_axes(statistics: ClassStatistics) -> Float[Tensor, "features axes"]:
+    r"""Axes on which squared distances weigh what tells two drawings of a class from one of another.
+
+    One drawing x of a class says of the next, q, that its log likelihood is, but for what depends on x or q alone,
+    :math:`\sum_i \frac{\psi_i}{2 \psi_i + 1} q_i x_i` on the axes of `ClassAxes`: these are those axes, each times the
+    root of its factor, the one that tells most first.
+
+    Returns:
+        As columns, in 64 bits.
+
+    Raises:
+        ValueError: as `class_axes`.
+    """
+    _, axes, spread = class_axes(statistics)
+    return (axes * (spread / (2 * spread + 1)).sqrt()).flip(1)
 
 
 def posterior(
@@ -227,6 +260,22 @@ def own_likelihood(
     squared = ((examples - classes.location).square() / classes.variance).sum(-1)
     density = torch.from_numpy(_log_density(squared.numpy(), examples.shape[-1], freedom))
     return density - 0.5 * classes.variance.log().sum(-1)
+
+
+def _refuse_too_few(examples: int, classes: int) -> None:
+    if classes < 2 or examples <= classes:
+        raise InputError(
+            f"got {examples} examples of {classes} classes; how features spread needs two classes, and two examples "
+            "of one of them"
+        )
+
+
+def _statistics(
+    means: Float[Tensor, "classes features"], within: Float[Tensor, "features features"], counts: Tensor
+) -> ClassStatistics:
+    """Of the means of classes of so many examples, and W."""
+    noise = within * (1 / counts).mean()  # what means of few examples vary by themselves
+    return ClassStatistics(means.mean(0), within, torch.cov(means.mT) - noise)
 
 
 def _log_density(squared: np.ndarray, size: int, freedom: float) -> np.ndarray:

@@ -195,7 +195,7 @@ def evaluate_model(
         "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
         "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
         "transductive": measured.transductive, "needs_autograd": measured.needs_autograd,
-        "views": measured.encoder.num_views, **count(held_out.labels),
+        "image_size": measured.encoder.image_size, "views": measured.encoder.num_views, **count(held_out.labels),
         "trained_on_classes": None if trained is None else len(trained), **harder,
     }  # fmt: skip
     return Evaluation(numbers, facts)

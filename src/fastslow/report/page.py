@@ -149,6 +149,7 @@ def _facts(result: Result) -> dict[str, object]:
         "queries per class": protocol.get("queries_per_class"),
         "split": protocol.get("split"),
         "SHA-256 of the split": protocol.get("split_sha256"),
+        "height and width of the images, pixels": protocol.get("image_size"),
         "views of each image": protocol.get("views"),
         "queries answered": answers[transductive] if isinstance(transductive, bool) else None,
         "control": result.cell.options.get("control"),

@@ -82,7 +82,7 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
             "precision": config.precision,
             "num_classes": config.pair_classes,
             "learning_rate": config.encoder_rate,
-            "joined_on": data.trained.images,
+            "joined_on": data.trained,
         },
         "memory": {**tasks, "change_seed": config.seed, "cached_images": config.cached_images},
         "end_to_end": {**tasks, "tasks": config.tasks},
@@ -143,14 +143,17 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], 
     Raises:
         ValueError: if there is none, or it has other sizes.
     """
-    classes = trained_on(config.data, data.split.name, data.trained.class_names)
+    classes, encoder = trained_on(config.data, data.split.name, data.trained.class_names), method.encoder
+    to_join = f"{len(data.trained.images)} images are embedded in {encoder.num_views} views, to find their axes"
     if config.encoder is None:
+        if isinstance(encoder, ViewsEncoder):
+            say(f"when the encoder is trained, {to_join}")
         return Record(config.plain(), data.checksum, classes)
     model = load_model(config.encoder)
-    _take_over(method.encoder, model.method.encoder)
-    if isinstance(method.encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
-        say(f"{len(data.trained.images)} images are embedded in {method.encoder.num_views} views, to find their axes")
-        method.encoder.fit(data.trained.images)
+    _take_over(encoder, model.method.encoder)
+    if isinstance(encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
+        say(to_join)
+        encoder.fit(data.trained.images, data.trained.labels)
     return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
 
 

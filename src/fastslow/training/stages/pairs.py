@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from fastslow.core.views import ViewsEncoder
@@ -35,7 +35,7 @@ class PairsStage:
         learning_rate: at its peak.
         num_classes: classes a step, at most as many as have two drawings.
         precision: "auto" for convolutions in bfloat16 where a short measurement says that it is quicker.
-        joined_on: images that views are joined on, shape (images, height, width); those to train on if None.
+        joined_on: images that views are joined on; those to train on if None.
 
     Raises:
         ValueError: if there are fewer than two classes of two drawings, or they do not divide among the processes.
@@ -56,12 +56,12 @@ class PairsStage:
         learning_rate: float = 2e-3,
         num_classes: int = 64,
         precision: Literal["float32", "auto"] = "float32",
-        joined_on: UInt8[Tensor, "images height width"] | None = None,
+        joined_on: ClassImages | None = None,
     ) -> None:
         self.method, self.judge, self.validation, self.generator = method, judge, validation, generator
         self.share, self.learning_rate, self.precision = share, learning_rate, precision
         self.bfloat16 = False
-        self.joined_on = images.images if joined_on is None else joined_on
+        self.joined_on = joined_on or images
         pairs = min(num_classes, max(2, int((images.labels.bincount() > 1).sum())))
         distributed.refuse_indivisible(pairs)
         self.sampler = EpisodeSampler(labels=images.labels, n_way=pairs, n_shot=1, n_query=1, seed=seed)
@@ -99,7 +99,7 @@ class PairsStage:
         encoder = self.method.encoder
         distributed.average_buffers(encoder)
         if isinstance(encoder, ViewsEncoder):
-            encoder.fit(self.joined_on, on_pass=self.validation.stop.check)
+            encoder.fit(self.joined_on.images, self.joined_on.labels, self.validation.stop.check)
             encoder.joins = True
 
     def state_dict(self) -> dict[str, Any]:
