@@ -52,8 +52,9 @@ def test_the_main_number_comes_first_then_the_fast_path_off_and_prototypes():
     assert facts == {
         "method": "fastslow", "part": "test", "split": "s", "split_sha256": data()["split"].sha256, "n_way": 3,
         "n_shot": 1, "queries_per_class": 4, "episodes": 6, "seed": TEST_SEED, "transductive": False,
-        "needs_autograd": False, "image_size": 8, "views": 1,
+        "needs_autograd": False, "views": 1,
         "classes_used": 5, "classes_left_out": 0, "images_used": 30, "images_left_out": 0, "trained_on_classes": None,
+        "image_size": 8,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import torch
 from conftest import SMALL_SIZES as SIZES
 from conftest import TINY_MODEL
 from fastslow.config import parse
+from fastslow.core.views import ViewsEncoder
 from fastslow.data import make_glyphs, registry
 from fastslow.data.base import ClassImages
 from fastslow.data.images.resize import resized
@@ -229,7 +230,7 @@ def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options,
     assert torch.equal(load_model(tmp_path / "others").method.encoder.axes, encoder.axes)
 
 
-@pytest.mark.parametrize("stopped", [False, True], ids=["in one go", "interrupted at the last step"])
+@pytest.mark.parametrize("stopped", [0, 5, 10], ids=["in one go", "interrupted", "interrupted at the last step"])
 def test_an_encoder_trained_on_one_view_joins_all_of_them_when_its_stage_ends(options, tiny_model, tmp_path, stopped):
     plain = {"method": "protonet", "steps": 10}
     run(options(**plain, name="encoder"), tmp_path)
@@ -239,8 +240,8 @@ def test_an_encoder_trained_on_one_view_joins_all_of_them_when_its_stage_ends(op
     run(options(**after), tmp_path, say=said.append)
     if stopped:
         with pytest.raises(Interrupted):
-            run(options(**views), tmp_path, say=said.append, on_progress=stop_after(10))
-    result = run({"name": "views"} if stopped else options(**views), tmp_path, say=said.append, resume=stopped)
+            run(options(**views), tmp_path, say=said.append, on_progress=stop_after(stopped))
+    result = run({"name": "views"} if stopped else options(**views), tmp_path, say=said.append, resume=stopped > 0)
     to_join = "800 images are embedded in 8 views, to find their axes"
     assert said == [to_join, f"when the encoder is trained, {to_join}"]
     before, expected, found = (weights(tmp_path / name) for name in ("encoder", "after", "views"))
@@ -251,6 +252,29 @@ def test_an_encoder_trained_on_one_view_joins_all_of_them_when_its_stage_ends(op
     assert validation[0] == validation[1]  # in the one view that it is trained on
 
 
+def test_a_training_stopped_while_views_are_joined_joins_them_when_it_goes_on(
+    options, tiny_model, tmp_path, monkeypatch
+):
+    """And the memory learns on all of them."""
+    changes = {"model": tiny_model | {"views": True}, "steps": 12, "shares": [1, 1, 0]}
+    monkeypatch.setattr("fastslow.core.views.images_per_pass", lambda _encoder: 100)
+    run(options(**changes, name="whole"), tmp_path, say=[].append)
+    joined, passes = ViewsEncoder.joined, []
+
+    def stopping(encoder, images):
+        passes.append(len(images))
+        if len(passes) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return joined(encoder, images)
+
+    monkeypatch.setattr(ViewsEncoder, "joined", stopping)
+    with pytest.raises(Interrupted):
+        run(options(**changes, name="stopped"), tmp_path, say=[].append)
+    assert passes == [100]
+    run({"name": "stopped"}, tmp_path, say=[].append, resume=True)
+    assert equal(weights(tmp_path / "stopped"), weights(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -259,6 +283,10 @@ def test_an_encoder_trained_on_one_view_joins_all_of_them_when_its_stage_ends(op
         ({"encoder": "nowhere"}, "there is no model nowhere"),
         ({"method": "protonet", "shares": [0, 1, 1]}, "method protonet trains in encoder: give one of these a share"),
         ({"shares": [0, 1, 1], "model": {"views": True}}, "got model.views and neither a trained encoder nor a stage"),
+        (
+            {"method": "protonet", "model": {"views": True, "projection": 800}},
+            "got 800 images to fit 800 principal axes",
+        ),
         ({"method": "maml", "model": {"views": True}}, "got model.views and neither a trained encoder nor a stage"),
         ({"data": "nowhere"}, "got data='nowhere'; give glyphs"),
     ],

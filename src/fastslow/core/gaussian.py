@@ -189,11 +189,12 @@ def class_axes(statistics: ClassStatistics) -> ClassAxes:
 
 
 def telling_axes(statistics: ClassStatistics) -> Float[Tensor, "features axes"]:
-    r"""Axes on which squared distances weigh what tells two drawings of a class from one of another.
+    r"""Axes on which squared distances weigh each direction by how well it tells classes apart.
 
-    One drawing x of a class says of the next, q, that its log likelihood is, but for what depends on x or q alone,
-    :math:`\sum_i \frac{\psi_i}{2 \psi_i + 1} q_i x_i` on the axes of `ClassAxes`: these are those axes, each times the
-    root of its factor, the one that tells most first.
+    After one drawing x of a class the log likelihood of the next, q, is
+    :math:`\sum_i \frac{\psi_i}{2 \psi_i + 1} q_i x_i` on the axes of `ClassAxes`, but for terms of x or of q alone.
+    Here each of those axes is multiplied by the root of its factor, and the one that tells most comes first. The terms
+    of x alone are then those of a plain distance, not of the likelihood.
 
     Returns:
         As columns, in 64 bits.

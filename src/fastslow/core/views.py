@@ -14,8 +14,8 @@ from fastslow.errors import InputError
 
 #: Rotations by 90 degrees, and the mirror image of each.
 NUM_VIEWS = 8
-#: Share of the covariance within classes that is made the same in all directions: classes of training are told apart
-#: better than others. Of 0.3, 0.5 and 0.7, and of axes from 128 to all 1024, chosen on validation classes.
+#: Share of the covariance within classes that is made the same in all directions, as classes of training vary less than
+#: others do. It was chosen on validation classes, of 0.3, 0.5 and 0.7.
 _EVEN = 0.5
 
 
@@ -31,8 +31,8 @@ class ViewsEncoder(ImageEncoder):
     Nothing here is trained by a loss. The joined features :math:`f \in R^{8d}` of the training images give a mean
     :math:`\mu` and, as the columns of :math:`P`, their d principal axes; what comes out is
     :math:`(f - \mu) P T / \sqrt 8`. Without T squared distances would be, but for what lies off the axes, the mean over
-    the views of the squared distances in each; T weighs what tells classes apart (`gaussian.telling_axes`, of the
-    training classes, their covariance evened by half) and leaves the sum of all variances as it is. An encoder that
+    the views of the squared distances in each; T weighs directions by how well they tell training classes apart
+    (`gaussian.telling_axes`) and leaves the sum of all variances as it is. An encoder that
     tells turned and mirrored characters apart sees a little else in each view, and their errors are not the same ones.
     It costs eight passes an image.
 
@@ -41,7 +41,7 @@ class ViewsEncoder(ImageEncoder):
         projection: the projection, or None.
 
     Attributes:
-        joins: whether it sees all views; as long as not, as while the encoder is trained, the image as it is alone.
+        joins: whether all views are seen and joined; if not, as while it is trained, only the image as it is.
     """
 
     num_views = NUM_VIEWS
@@ -92,22 +92,21 @@ class ViewsEncoder(ImageEncoder):
         """Mean and axes of the joined features of images, under frozen statistics.
 
         Args:
-            images: to train on, bytes, more than a few of them.
+            images: to train on, bytes.
             labels: their classes, numbered from 0.
             on_pass: called before each pass.
 
         Raises:
-            ValueError: if there are not more images than features come out, or of no class two.
+            ValueError: if there are not more images than features come out, fewer than two classes, no class of two
+                images, or classes that do not vary.
         """
-        if len(images) <= self.num_features:
-            raise InputError(
-                f"got {len(images)} images to fit {self.num_features} principal axes to; give more images, or fewer "
-                "features (model.projection)"
-            )
+        self.refuse_too_few(len(images))
         was_training = self.training
         self.eval()
-        sums, counts, products = self._sums(images, labels, on_pass)
-        self.train(was_training)
+        try:
+            sums, counts, products = self._sums(images, labels, on_pass)
+        finally:
+            self.train(was_training)
         mean = sums.sum(0) / len(images)
         covariance = products / len(images) - torch.outer(mean, mean)
         principal = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, : self.num_features]
@@ -117,6 +116,14 @@ class ViewsEncoder(ImageEncoder):
         self.mean.copy_(mean)
         self.axes.copy_(_signed(scale * telling))
 
+    def refuse_too_few(self, num_images: int) -> None:
+        """Refuses images to `fit` to that are not more than features come out."""
+        if num_images <= self.num_features:
+            raise InputError(
+                f"got {num_images} images to fit {self.num_features} principal axes to; give more images, or fewer "
+                "features (model.projection)"
+            )
+
     def _sums(self, images: Tensor, labels: Tensor, on_pass: Callable[[], object]) -> tuple[Tensor, Tensor, Tensor]:
         """Of the joined features of images, in 64 bits: of each class's, how many those are, and of all products."""
         size, classes = len(self.mean), int(labels.max()) + 1
@@ -124,7 +131,7 @@ class ViewsEncoder(ImageEncoder):
             torch.zeros(s, dtype=torch.float64) for s in ((classes, size), (classes,), (size, size))
         )
         passes = images_per_pass(self)
-        for part, part_labels in zip(torch.split(images, passes), torch.split(labels, passes), strict=True):
+        for part, part_labels in zip(torch.split(images, passes), torch.split(labels.cpu(), passes), strict=True):
             on_pass()
             unit = part.unsqueeze(1).to(self.mean.device).to(torch.float32) / 255
             joined = self.joined(unit).cpu().double()

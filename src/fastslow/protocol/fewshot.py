@@ -39,6 +39,8 @@ QUERIES_PER_CLASS = 15
 TEST_SEED = 2020
 #: Seeds, and counts per class, are below this.
 MAX_NUMBER = 10**12
+#: Height and width of images, pixels, in nearly all that is published on Omniglot; others are said.
+USUAL_SIZE = 28
 #: Episodes of any classes, upright, their labels right.
 USUAL = Hardness()
 #: Answers a batch of tasks: (support, support labels, query) to logits. A `Method` is one.
@@ -57,7 +59,8 @@ class Evaluation(NamedTuple):
             gate, at several shots; "protonet", in the same encoder's features, where it is not what was measured;
             "protonet_one_view", likewise, of each image as it is, where the encoder sees several views.
         facts: what the numbers depend on: the episodes, the split, how many classes and images were used and left
-            out, and of how many classes training has seen images ("trained_on_classes"; None if not recorded).
+            out, of how many classes training has seen images ("trained_on_classes"; None if not recorded), and the
+            "image_size" if other than `USUAL_SIZE`.
     """
 
     numbers: dict[str, Interval]
@@ -195,9 +198,11 @@ def evaluate_model(
         "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
         "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
         "transductive": measured.transductive, "needs_autograd": measured.needs_autograd,
-        "image_size": measured.encoder.image_size, "views": measured.encoder.num_views, **count(held_out.labels),
+        "views": measured.encoder.num_views, **count(held_out.labels),
         "trained_on_classes": None if trained is None else len(trained), **harder,
     }  # fmt: skip
+    if (size := measured.encoder.image_size) != USUAL_SIZE:
+        facts["image_size"] = size
     return Evaluation(numbers, facts)
 
 

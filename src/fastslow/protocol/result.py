@@ -133,7 +133,8 @@ class Provenance:
         versions: of python, fastslow, torch and numpy.
         processor: model name of the processor; "" where it was not recorded.
         seconds: measuring took.
-        training_seconds: training took, all of it; None where nothing was trained.
+        training_seconds: steps of training took, by the clock or, on one thread of the CPU, of that thread's processor
+            time; None where nothing was trained.
         peak_memory_mib: of the process.
         protocol: what the study's protocol fixes: part, split and its checksum, episodes and their seed, ...
         options: every option as it was, bookkeeping included.

@@ -67,7 +67,7 @@ class FewShotConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes cuda where there is a GPU for it, else cpu."""
     minutes: float | None = None
-    """Length of training, minutes (see `training.loop.Length`); give this or steps."""
+    """Length of training, minutes by the clock, on one thread of the CPU by that thread's own; give this or steps."""
     steps: int | None = None
     """Length of training, steps over all stages; give this or minutes."""
     shares: tuple[float, float, float] = (0.75, 0.15, 0.1)

@@ -123,7 +123,7 @@ def plan_stages(config: FewShotConfig, method: Method[Any]) -> dict[str, float]:
     elif isinstance(method.encoder, ViewsEncoder) and "encoder" not in planned:
         raise InputError(
             "got model.views and neither a trained encoder nor a stage that trains one; several views are joined after "
-            "that: give an encoder without views as --encoder RUN, or leave out model.views"
+            "that: give the encoder stage a share, or a trained encoder as --encoder RUN, or leave out model.views"
         )
     return planned
 

@@ -37,7 +37,7 @@ class Progress(NamedTuple):
         stage: name of the stage.
         step: steps done in the stage.
         done: share of the whole training done, in [0, 1].
-        rate: tasks a second.
+        rate: tasks a second of what `Length.minutes` are counted in.
         loss: running mean of the loss, nats.
         validation: last validation accuracy in [0, 1], or None before the first.
     """
@@ -56,7 +56,7 @@ class Length(NamedTuple):
     Attributes:
         steps: optimiser steps.
         minutes: of training, validation and checkpoints not counted: by the clock, or where one thread of the CPU does
-            all the work, of its own time, so that nothing else that the machine does takes any of it.
+            all the work, of that thread's processor time, so that nothing else that the machine does takes any of it.
     """
 
     steps: int | None = None
@@ -300,8 +300,9 @@ class _Loop:
 
 def _seconds_for(parameters: Sequence[nn.Parameter]) -> Callable[[], float]:
     """By which steps on these parameters are timed, see `Length.minutes`."""
-    is_one_thread = torch.get_num_threads() == 1 and all(parameter.device.type == "cpu" for parameter in parameters)
-    return time.process_time if is_one_thread else time.monotonic
+    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
+    is_one_thread = on_cpu and torch.get_num_threads() == distributed.world_size() == 1
+    return time.thread_time if is_one_thread else time.monotonic
 
 
 def _shares(stages: Sequence[Stage]) -> list[float]:

@@ -52,7 +52,8 @@ class Stage(Protocol):
         """Called after its last step and validation, by all processes at once.
 
         Raises:
-            Abandoned: if the user wants to stop; it is called again then when the training goes on.
+            Abandoned: if the user wants to stop. Whenever that is asked for before the next stage has begun, this is
+                called again when the training goes on.
         """
 
     def state_dict(self) -> dict[str, Any]:

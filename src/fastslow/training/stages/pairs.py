@@ -38,7 +38,8 @@ class PairsStage:
         joined_on: images that views are joined on; those to train on if None.
 
     Raises:
-        ValueError: if there are fewer than two classes of two drawings, or they do not divide among the processes.
+        ValueError: if there are fewer than two classes of two drawings, they do not divide among the processes, or
+            there are too few images to join views on.
     """
 
     name, clip, tasks = "encoder", None, 1
@@ -62,6 +63,8 @@ class PairsStage:
         self.share, self.learning_rate, self.precision = share, learning_rate, precision
         self.bfloat16 = False
         self.joined_on = joined_on or images
+        if isinstance(method.encoder, ViewsEncoder):
+            method.encoder.refuse_too_few(len(self.joined_on.images))
         pairs = min(num_classes, max(2, int((images.labels.bincount() > 1).sum())))
         distributed.refuse_indivisible(pairs)
         self.sampler = EpisodeSampler(labels=images.labels, n_way=pairs, n_shot=1, n_query=1, seed=seed)
