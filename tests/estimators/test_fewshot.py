@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from fastslow import FewShotClassifier, load_model, load_pretrained
 from fastslow.data import make_glyphs
@@ -146,10 +147,19 @@ def test_learning_runs_no_autograd(model, glyphs):
     assert all(parameter.grad is None for parameter in model.method.parameters())
 
 
+@pytest.mark.parametrize("size", [20, 56, 105])
+def test_squares_of_another_size_are_resized(model, glyphs, size):
+    model.learn(glyphs[:, 0], NAMES)
+    for change in (lambda drawing: drawing, lambda drawing: drawing.convert("RGB")):
+        others = [change(Image.fromarray(drawing)).resize((size, size)) for drawing in np.asarray(glyphs[:, 1])]
+        assert list(model.predict(np.stack(others))) == list(model.predict(glyphs[:, 1])) == NAMES
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((5, 20, 20)), r"images of shape \(5, 20, 20\); \(examples, 28, 28\) was expected"),
+        (np.zeros((5, 20, 28)), r"images of shape \(5, 20, 28\); \(examples, 28, 28\) was expected, or another square"),
+        (np.zeros((28, 28, 3)), r"images of shape \(28, 28, 3\); \(examples, 28, 28\) was expected, or another square"),
         (np.zeros((28, 28)), r"images of shape \(28, 28\);"),
         (np.zeros((0, 28, 28)), "at least one"),
         (np.full((5, 28, 28), np.nan), "NaN or infinity"),

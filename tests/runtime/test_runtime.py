@@ -195,8 +195,8 @@ def test_what_the_estimator_refuses_is_refused_and_nothing_is_learned(model, gly
         model.learn(glyphs[:6, 0], list("abcdef"))
     with pytest.raises(InputError, match="got 33 examples in a task; this model's memory holds 32"):
         model.learn(glyphs[:5].reshape(30, 28, 28).repeat(2, 0)[:33], ["a"] * 33)
-    with pytest.raises(InputError, match=r"images of shape \(2, 20, 20\)"):
-        model.learn(np.zeros((2, 20, 20)), ["a", "b"])
+    with pytest.raises(InputError, match=r"images of shape \(2, 20, 21\)"):
+        model.learn(np.zeros((2, 20, 21)), ["a", "b"])
     assert model.classes == ()
 
 

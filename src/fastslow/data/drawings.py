@@ -20,7 +20,7 @@ def prepared_drawings(
 
     Args:
         images: shape (images, height, width), or with 3 or 4 channels at the end; arrays, lists, or tensors of torch.
-        size: edge that the encoder takes, pixels; that of the images, unless they are cropped.
+        size: edge that the encoder takes, pixels; squares of another size are resized.
         ink: see `prepare`.
         crop: likewise.
 
@@ -29,10 +29,10 @@ def prepared_drawings(
     """
     stack = as_pixels(_as_array(images), "images")
     fits = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] <= 4)
-    if not fits or stack.size == 0 or (not crop and stack.shape[1:3] != (size, size)):
+    if not fits or stack.size == 0 or (not crop and stack.shape[1] != stack.shape[2]):
         raise InputError(
-            f"got images of shape {stack.shape}; (examples, {size}, {size}) was expected, or with 3 or 4 channels "
-            "at the end: resize them, at least one; crop=True takes any height and width"
+            f"got images of shape {stack.shape}; (examples, {size}, {size}) was expected, or another square, or with 3 "
+            "or 4 channels at the end: make them square, at least one; crop=True takes any height and width"
         )
     return prepare_stack(stack, size=size, ink=ink, crop=crop)
 
