@@ -308,7 +308,7 @@ def test_drawings_are_learned_by_a_shipped_model_and_unknown_ones_are_told(drawi
     grey = 255 - drawings[0, 1]  # dark on bright, RGB: prepared alike
     assert learner.predict_one(np.stack([grey] * 3, -1)) == names[0]
     with pytest.raises(InputError, match="got images of shape"):
-        learner.learn_one(np.ones((5, 5)), "small")
+        learner.learn_one(np.ones((5, 6)), "not square")
 
 
 def test_every_shipped_model_has_statistics_of_its_own_features():

@@ -60,7 +60,8 @@ import sys, time
 import torch
 from torch import nn
 from fastslow.training import distributed
-from fastslow.training.loop import Habits, Length, train
+from fastslow.training.length import Length
+from fastslow.training.loop import Habits, train
 
 class Stage:
     share, learning_rate, clip, tasks = 1.0, 0.1, None, 2

@@ -10,7 +10,8 @@ from torch import nn
 
 from fastslow.errors import InputError
 from fastslow.training.interruption import Abandoned, Interrupted, Stop
-from fastslow.training.loop import CHECKPOINT, Habits, Length, train
+from fastslow.training.length import Length
+from fastslow.training.loop import CHECKPOINT, Habits, train
 from fastslow.training.run import Run
 
 NO_WARMUP = Habits(weight_decay=0.0, warmup=0)

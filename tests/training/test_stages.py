@@ -20,7 +20,8 @@ from fastslow.studies.fewshot_data import load_data
 from fastslow.studies.fewshot_training import build_training, seeded_method
 from fastslow.training import precision
 from fastslow.training.interruption import Stop
-from fastslow.training.loop import CHECKPOINT, Length, train
+from fastslow.training.length import Length
+from fastslow.training.loop import CHECKPOINT, train
 from fastslow.training.run import Run
 from fastslow.training.stages import pairs
 from fastslow.training.stages.episodes import end_to_end_stage, memory_stage
@@ -278,7 +279,8 @@ from fastslow.data import registry
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.fewshot_data import load_data
 from fastslow.studies.fewshot_training import build_training
-from fastslow.training.loop import Length, train
+from fastslow.training.length import Length
+from fastslow.training.loop import train
 registry.GLYPH_CLASSES = (40, 10, 10)
 torch.set_num_threads(1)
 distributed.start()

@@ -51,7 +51,11 @@ _TURNED = {
 _NMN = {"5w1s": "fewshot-omniglot-nmn-5w1s-default-1steps-04292b09"}
 _PAPER = {"5w1s": "fewshot-omniglot-fastslow-5w1s-paper-20000steps-ffd8c91e"}
 LINES = (
-    Line("fastslow, shipped: a wider encoder, eight views of each image, a write gate", _SHIPPED, strong=True),
+    Line(
+        "fastslow, shipped: a wider encoder, images of 40 pixels, eight views of each, a write gate",
+        _SHIPPED,
+        strong=True,
+    ),
     Line("prototypical network on that encoder and its views", _SHIPPED, "protonet"),
     Line("the same, of one view", _SHIPPED, "protonet_one_view"),
     Line("fastslow, shipped, measured as MAML was: each class turned by an angle of the episode", _TURNED, strong=True),

@@ -28,7 +28,8 @@ from fastslow.studies.fewshot_record import Record, resume_record
 from fastslow.studies.fewshot_training import FewShotTraining, Sizes, begin_record, build_training
 from fastslow.studies.names import refuse_bad_name
 from fastslow.training import distributed
-from fastslow.training.loop import CHECKPOINT, Length, Progress, train
+from fastslow.training.length import Length
+from fastslow.training.loop import CHECKPOINT, Progress, train
 from fastslow.training.run import Run, refuse_unreadable
 
 

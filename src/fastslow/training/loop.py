@@ -23,6 +23,7 @@ from fastslow.training import distributed
 from fastslow.training.allocator import freed_memory_kept
 from fastslow.training.checkpoint import fill_model, fill_optimizer, is_finite
 from fastslow.training.interruption import Abandoned, Interrupted, Stop
+from fastslow.training.length import Length, seconds_for
 from fastslow.training.run import Run, Schema
 from fastslow.training.stage import Stage
 
@@ -48,26 +49,6 @@ class Progress(NamedTuple):
     rate: float
     loss: float
     validation: float | None
-
-
-class Length(NamedTuple):
-    """How long a training is: one of the two, over all its stages.
-
-    Attributes:
-        steps: optimiser steps.
-        minutes: of training, validation and checkpoints not counted: by the clock, or where one thread of the CPU does
-            all the work, of that thread's processor time, so that nothing else that the machine does takes any of it.
-    """
-
-    steps: int | None = None
-    minutes: float | None = None
-
-    def done(self, step: int, seconds: float, share: float) -> float:
-        """How much of a stage with a share of this length is done, in [0, 1] or a little above."""
-        if self.steps is not None:
-            return step / max(1, round(self.steps * share))
-        assert self.minutes is not None
-        return seconds / (60 * self.minutes * share)
 
 
 @dataclasses.dataclass
@@ -171,7 +152,7 @@ class _Loop:
         self.parameters = [] if self.is_over else self.stage.parameters()
         # One without parameters where all is done: torch refuses an empty list, but not an empty group.
         self.optimizer = torch.optim.AdamW([{"params": self.parameters}], weight_decay=self.habits.weight_decay)
-        self.seconds = _seconds_for(self.parameters)
+        self.seconds = seconds_for(self.parameters)
 
     @property
     def stage(self) -> Stage:
@@ -296,13 +277,6 @@ class _Loop:
                 f"the {what} became {value} at step {self.clock.step + 1} of stage {self.stage.name}; the last "
                 "checkpoint is of before: train another seed or a model that learns in smaller steps (step_size)"
             )
-
-
-def _seconds_for(parameters: Sequence[nn.Parameter]) -> Callable[[], float]:
-    """By which steps on these parameters are timed, see `Length.minutes`."""
-    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
-    is_one_thread = on_cpu and torch.get_num_threads() == distributed.world_size() == 1
-    return time.thread_time if is_one_thread else time.monotonic
 
 
 def _shares(stages: Sequence[Stage]) -> list[float]:
