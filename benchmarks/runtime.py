@@ -65,12 +65,12 @@ def equal(options: argparse.Namespace) -> Rows:
     torch with the encoder as it was trained, its batch norms not folded; and how far either is from torch in 64 bits.
     """
     glyphs = make_glyphs(num_classes=60, per_class=6, seed=9).images
-    images = prepared_images(glyphs, size=28, ink="auto", crop=False)
     rows = []
     for name, most in MODELS.items():
         with exported(name, options.exported) as folder:
             graphs = Graphs(folder, read_manifest(folder), int8=False, threads=1)
         trained = load_model(f"pretrained:{name}")
+        images = prepared_images(glyphs, size=trained.config.image_size, ink="auto", crop=False)
         ours = FewShotClassifier(trained)
         with torch.inference_mode():
             exact = copy.deepcopy(trained.method).double().eval().requires_grad_(False)
@@ -117,15 +117,16 @@ def equal(options: argparse.Namespace) -> Rows:
 
 def int8(options: argparse.Namespace) -> Rows:
     """Accuracy in percent over the same tasks, 5 queries a class; the interval is of the paired difference."""
-    images, split = load_source("omniglot", data_dir=options.data_dir, image_size=28)
-    part = images.select(split.validation)
-    counts = np.bincount(part.labels.numpy())
-    assert (counts == counts[0]).all()
     rows = []
     for name, ways in MODELS.items():
+        size = load_model(f"pretrained:{name}").config.image_size
+        images, split = load_source("omniglot", data_dir=options.data_dir, image_size=size)
+        part = images.select(split.validation)
+        counts = np.bincount(part.labels.numpy())
+        assert (counts == counts[0]).all()
         with exported(name, options.exported) as folder:
             forms = {key: Graphs(folder, read_manifest(folder), int8=key == INT8, threads=1) for key in (ONNX, INT8)}
-        prepared = prepared_images(part.images, size=28, ink="auto", crop=False).numpy()
+        prepared = prepared_images(part.images, size=size, ink="auto", crop=False).numpy()
         features = {key: graphs.embed(prepared)[0].reshape(len(counts), counts[0], -1) for key, graphs in forms.items()}
         rng, right = np.random.default_rng(0), {key: [] for key in forms}
         for _ in range(options.episodes):
