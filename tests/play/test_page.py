@@ -127,6 +127,17 @@ def test_a_dot_and_a_sheet_full_of_ink_are_drawings_too(browser):
     assert browser.text("#verdict") == "It is “night”"
 
 
+def test_what_is_off_the_sheet_is_not_there(browser):
+    draw(browser, SIGNS["ring"])
+    browser.type("#name", "ring")
+    browser.key("Enter", "\r")
+    draw(browser, [*SIGNS["ring"], [(0.5, 0.75), (0.5, 1.2), (0.6, 2), (0.55, 1.1), (0.5, 0.78), (0.5, 0.76)]])
+    assert browser.text("#verdict") == "It is “ring”"
+    browser.click("#back")
+    assert browser.text("#verdict") == "It is “ring”"
+    assert browser.run("document.querySelector('#back').disabled") is False
+
+
 def rename_second(browser, name):
     field = "document.querySelectorAll('.rename')[1]"
     browser.run(f"{field}.value = {name!r}; {field}.dispatchEvent(new Event('change'))")
@@ -146,6 +157,13 @@ def test_forgetting_renaming_and_undo(browser):
     rename_second(browser, "ring")
     assert "There is a class “ring” already" in browser.text("#status")
     assert taught(browser) == ["ring", "plus", "hook"]
+    browser.run("document.querySelectorAll('.rename')[1].select()")
+    browser.call("Input.insertText", text="oops")
+    browser.key("Escape")
+    browser.run("document.activeElement.blur()")
+    assert taught(browser) == ["ring", "plus", "hook"]
+    draw(browser, SIGNS["ring"])
+    assert browser.text("#status") == ""  # what was said is not about this drawing
 
 
 def save(browser, button, path):
@@ -171,6 +189,9 @@ def test_a_saved_project_is_loaded_again(browser, tmp_path):
     other.write_text("[]")
     browser.give_files("#project", other)
     browser.wait("document.querySelector('#status').innerText === 'That file is no saved project.'")
+    other.write_text(saved.read_text(encoding="utf-8").replace('"ring"', '" "'), encoding="utf-8")
+    browser.give_files("#project", other)
+    browser.wait("document.querySelector('#status').innerText === 'A class in that file has no name.'")
     assert len(taught(browser)) == 3
 
 
@@ -268,8 +289,14 @@ def test_keys_alone_draw_and_teach(browser):
     browser.key(" ", " ")
     browser.key("e", "e")
     browser.key("l", "l")
+    assert browser.run("document.querySelector('#keys').offsetHeight") == 1
     browser.key("Enter", "\r")
     assert browser.text("#status") == "Learned “el”."
+    assert browser.run("document.activeElement.id") == "pad"  # to draw the next one
+    assert browser.run("document.querySelector('#keys').offsetHeight") > 10  # which says how
+    browser.key(" ", " ")
+    browser.key("ArrowDown")
+    assert browser.run("document.querySelector('#clear').disabled") is False
 
 
 def control_z(browser):
@@ -302,7 +329,9 @@ def test_fingers_draw(browser):
     browser.type("#name", "ring")
     browser.key("Enter", "\r")
     assert browser.text("#status") == "Learned “ring”."
-    assert browser.run("document.documentElement.scrollWidth") == 390
+    browser.resize(360, 740, touch=True)
+    assert browser.run("document.documentElement.scrollWidth") == 360
+    assert browser.run("document.querySelector('.rename').clientWidth") > 150
 
 
 def test_a_name_is_text_whatever_it_holds(browser):
@@ -331,6 +360,10 @@ def test_a_challenge_is_played_to_its_end(browser):
     browser.stroke("#challenge-body canvas.pad", SIGNS["ring"][0])
     browser.click("#challenge-body .main")
     assert "It " in browser.text("#challenge-body .outcome")
+    browser.resize(360, 740)
+    assert browser.run("document.querySelector('#challenge').scrollWidth") <= 360
+    edges = "document.querySelectorAll('.asked .thumb')[2].getBoundingClientRect().right"
+    assert browser.run(edges) <= browser.run("document.querySelector('#challenge-body').getBoundingClientRect().right")
 
 
 def test_it_is_ready_learns_and_answers_at_once(tmp_path, address):
@@ -358,4 +391,19 @@ def test_the_written_file_opens_by_itself(tmp_path, capsys):
     with Browser(tmp_path) as page:
         page.open((tmp_path / "play.html").as_uri())
         assert page.text("h1") == "Teach a memory"
+        Image.new("L", (40, 40), 250).save(tmp_path / "blank.png")
+        drop(page, tmp_path / "blank.png")
+        page.wait("document.querySelector('#status').innerText.startsWith('Not read: “blank.png”')")
+        (tmp_path / "signs").mkdir()
+        (tmp_path / "blank.png").rename(tmp_path / "signs" / "blank.png")
+        drop(page, tmp_path / "signs")
+        page.wait("document.querySelector('#status').innerText.includes('Choose it by “Import a folder”.')")
         assert page.errors == []
+
+
+def test_a_page_has_the_challenges_that_its_model_can_play(tmp_path):
+    main(["play", "--model", "pretrained:omniglot-5w1s-fast", "--out", str(tmp_path / "play.html")])
+    with Browser(tmp_path) as page:
+        page.open((tmp_path / "play.html").as_uri())
+        titles = page.run("[...document.querySelectorAll('.challenge strong')].map((title) => title.innerText)")
+    assert titles == ["Five characters"]

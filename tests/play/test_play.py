@@ -29,6 +29,30 @@ def test_the_page_is_one_small_file_that_needs_nothing(page):
     assert "https://" not in page
 
 
+def contrast(one, other):
+    """Ratio of two colours, "#rrggbb" or "#rgb" (WCAG 2.2, 1.4.3)."""
+
+    def light(colour):
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_what_is_written_can_be_read_by_day_and_by_night():
+    assert contrast("#fff", "#000000") == pytest.approx(21)
+    styles = re.findall(r":root \{(.*?)\}", (pages.FOLDER / "page.css").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(styles) == 2
+    for style in styles:
+        colour = dict(re.findall(r"--([\w-]+): (#\w+);", style))
+        on = [(ink, ground) for ink in ("ink", "soft", "accent", "warm") for ground in ("ground", "card", "sheet")]
+        for ink, ground in [*on, ("on-accent", "accent"), ("on-accent", "warm")]:
+            assert contrast(colour[ink], colour[ground]) >= 4.5, (ink, ground)
+
+
 def test_files_of_javascript_are_small_and_all_used():
     files = {path.name for path in pages.FOLDER.glob("*.*") if path.suffix in (".js", ".css")}
     assert files == {*pages.ENGINE, *pages.PAGE, *pages.STYLE}

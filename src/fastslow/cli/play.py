@@ -22,19 +22,22 @@ def play(
     --export-site.
 
     Args:
-        model: pretrained:NAME, a run folder or a .safetensors file, of method fastslow in preset default.
+        model: pretrained:NAME, a run folder or a .safetensors file, of method fastslow in preset default, with images of
+            28 pixels and one view: the small shipped models (omniglot-...-fast), not the most accurate one.
         out: HTML file to write instead, to be opened by a double click.
         export_site: folder to write index.html to instead, for a web server.
         port: to serve at; 0 for any that is free.
         browser: open it in the browser.
     """
-    from fastslow.files import refuse_unwritable, write_text
+    from fastslow.files import refuse_unwritable, refuse_unwritable_folder, write_text
     from fastslow.ports import refuse_no_port
 
     refuse_no_port(port)
     paths = [path for path in (out, export_site and export_site / PAGE_NAME) if path is not None]
-    for path in paths:
-        refuse_unwritable(path)
+    if out is not None:
+        refuse_unwritable(out)
+    if export_site is not None:
+        refuse_unwritable_folder(export_site, PAGE_NAME)
 
     from fastslow.play.page import play_page
 

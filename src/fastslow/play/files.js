@@ -24,9 +24,15 @@ const chosen = (files) => files.map((file) => ({ path: file.webkitRelativePath |
 
 /** Files with their paths, of all that was dropped: files, and folders with what is in them. */
 async function dropped(transfer) {
+  const files = chosen([...transfer.files]); // now: when there is more to wait for, they are gone
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (entries.length === 0) return chosen([...transfer.files]);
-  return (await Promise.all(entries.map(filesOf))).flat();
+  if (entries.every((entry) => entry.isFile)) return files;
+  try {
+    return (await Promise.all(entries.map(filesOf))).flat();
+  } catch {
+    // A page that was opened as a file may not look into folders.
+    throw new Refusal("This browser does not let the page look into that folder. Choose it by “Import a folder”.");
+  }
 }
 
 async function filesOf(entry) {

@@ -13,10 +13,11 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 function createPad(canvas, changed) {
   let strokes = [];
   let drawing = null;
+  let outside = false;
   const keys = { at: [0.5, 0.5], down: false };
 
   function show() {
-    drawSheet(canvas, strokes, document.activeElement === canvas && keys.used ? keys : null);
+    drawSheet(canvas, strokes, canvas.matches(keys.used ? ":focus" : ":focus-visible") ? keys : null);
   }
 
   function change(next) {
@@ -30,22 +31,30 @@ function createPad(canvas, changed) {
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   }
 
-  function extend(points) {
-    const last = strokes[strokes.length - 1];
-    change([...strokes.slice(0, -1), [...last, ...points]]);
+  /** Goes on with a stroke. What is off the sheet is not there; where the pen comes back, a new one begins. */
+  function follow(points) {
+    let next = strokes;
+    for (const point of points) {
+      const wasOutside = outside;
+      outside = point.some((value) => value < 0 || value > 1);
+      if (outside) continue;
+      const kept = wasOutside ? next : next.slice(0, -1);
+      next = [...kept, wasOutside ? [point] : [...next[next.length - 1], point]];
+    }
+    if (next !== strokes) change(next);
   }
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || drawing !== null) return;
     drawing = event.pointerId;
     canvas.setPointerCapture(event.pointerId);
-    keys.used = false;
+    keys.used = outside = false;
     change([...strokes, [placeOf(event)]]);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (event.pointerId !== drawing) return;
     const parts = event.getCoalescedEvents?.() ?? [];
-    extend((parts.length ? parts : [event]).map(placeOf));
+    follow((parts.length ? parts : [event]).map(placeOf));
   });
   for (const end of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(end, (event) => {
@@ -57,16 +66,17 @@ function createPad(canvas, changed) {
     if (event.key === " ") {
       keys.used = true;
       keys.down = !keys.down;
+      outside = false;
       if (keys.down) change([...strokes, [keys.at]]);
     } else if (event.key in ARROWS) {
       keys.used = true;
       keys.at = keys.at.map((value, i) => Math.min(0.95, Math.max(0.05, value + ARROWS[event.key][i] * KEY_STEP)));
-      if (keys.down) extend([keys.at]);
+      if (keys.down) follow([keys.at]);
     } else return;
     event.preventDefault();
     show();
   });
-  canvas.addEventListener("blur", show);
+  for (const moved of ["focus", "blur"]) canvas.addEventListener(moved, show);
   new ResizeObserver(show).observe(canvas);
 
   return {
@@ -80,6 +90,7 @@ function createPad(canvas, changed) {
       keys.down = false;
       change(strokes.slice(0, -1));
     },
+    usesKeys: () => keys.used === true,
     show,
   };
 }

@@ -94,12 +94,13 @@ const PASSES = 40; // made before anybody draws
         : "Teach it something first.";
     element("verdict").classList.toggle("quiet", !asked);
     showNodes(element("answers"), asked ? rowsOf(answer) : []);
-    lightSlots(cells, slots, answer?.weights);
+    lightSlots(cells, slots, answer);
     showFigures();
   }
 
   function padChanged() {
     const blank = pad.isBlank();
+    if (!blank) say(""); // it was about what was there before
     element("hint").hidden = !blank;
     element("back").disabled = element("clear").disabled = blank;
     element("answers").setAttribute("aria-busy", "true");
@@ -123,6 +124,7 @@ const PASSES = 40; // made before anybody draws
       pad.clear();
       element("name").value = "";
       showProject();
+      if (pad.usesKeys()) element("pad").focus(); // to go on drawing
       say(history.last);
     });
   }
@@ -249,7 +251,7 @@ const PASSES = 40; // made before anybody draws
     }
   });
   element("challenges").replaceChildren(
-    ...CHALLENGES.map((kind) =>
+    ...CHALLENGES.filter(({ classes }) => classes <= engine.numClasses).map((kind) =>
       made(
         "li",
         {},

@@ -75,10 +75,8 @@ def refuse_others(config: ModelConfig) -> None:
     wanted |= {"halving": "floor", "views": False, "write_gate": False}
     others = {name: getattr(config, name) for name, value in wanted.items() if getattr(config, name) != value}
     if others:
-        raise InputError(
-            f"got a model with {shown(others)}; the page runs models with "
-            f"{shown({name: wanted[name] for name in others})}, such as {MODEL}"
-        )
+        listed = ", ".join(f"{name} {shown(value)} in place of {shown(wanted[name])}" for name, value in others.items())
+        raise InputError(f"the page cannot run this model: got {listed}; give one such as {MODEL}")
 
 
 def _glyphs() -> dict[str, object]:

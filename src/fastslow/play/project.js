@@ -71,9 +71,14 @@ function fromFile(text, limits) {
     if (typeof known?.name !== "string" || !Array.isArray(known.drawings))
       throw new Refusal("A class in that file is damaged.");
     for (const drawing of known.drawings)
-      project = withDrawing(project, known.name, drawingOf(drawing, limits.imageSize), limits);
+      project = withDrawing(project, nameInFile(known.name), drawingOf(drawing, limits.imageSize), limits);
   }
   return project;
+}
+
+function nameInFile(name) {
+  if (!name.trim()) throw new Refusal("A class in that file has no name.");
+  return name;
 }
 
 function drawingOf(base64, size) {

@@ -104,12 +104,12 @@ function slotCells(slots, numSlots, size) {
   });
 }
 
-/** Lights slots by how much each is read; none of them where there are no weights. */
-function lightSlots(cells, slots, weights) {
+/** Lights slots by how much each is read, less where the answer is none of them; none where there is no answer. */
+function lightSlots(cells, slots, answer) {
   slots.forEach(({ name }, s) => {
-    const light = weights ? weights[s].toFixed(3) : "0";
+    const light = answer ? (answer.weights[s] * (1 - answer.none)).toFixed(3) : "0";
     if (cells[s].style.getPropertyValue("--light") === light) return;
-    const about = weights ? `${name}: read ${percent(weights[s])}` : name;
+    const about = answer ? `${name}: read ${percent(answer.weights[s])}` : name;
     cells[s].style.setProperty("--light", light);
     cells[s].title = about;
     cells[s].firstChild.setAttribute("aria-label", about);
@@ -135,7 +135,11 @@ function classCards(project, size, actions) {
         maxlength: 40,
         autocomplete: "off",
         spellcheck: "false",
+        title: name,
         change: (event) => actions.rename(name, event.target),
+        keydown: (event) => {
+          if (event.key === "Escape") event.target.value = name; // as it was
+        },
       }),
       made(
         "button",
