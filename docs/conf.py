@@ -22,7 +22,9 @@ from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-_OF_EXTRAS = ("fastapi", "onnx", "onnxruntime", "onnxscript", "ray", "submitit", "tensorboard", "uvicorn")
+_OF_EXTRAS = (
+    "fastapi", "fastapi_offline", "onnx", "onnxruntime", "onnxscript", "ray", "submitit", "tensorboard", "uvicorn",
+)  # fmt: skip
 LOG = getLogger(__name__)
 _ENDS: dict[int, dict[str, set[tuple[str, str]]]] = {}
 

@@ -85,4 +85,7 @@ def test_paths_and_reasons_are_shown_on_one_short_line():
     assert shown_reason(OSError(28, "No space left on device", "name")) == "No space left on device"
     assert shown_reason(ValueError("first\nsecond")) == "first"
     assert shown_reason(ValueError()) == "ValueError"
+    assert shown_reason(OSError("cannot identify image file <_io.BytesIO object at 0x7fa7>")) == (
+        "cannot identify image file"
+    )
     assert len(shown_reason(ValueError("x" * 10**6))) == 80

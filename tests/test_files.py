@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -21,11 +22,13 @@ from fastslow import files
 from fastslow.errors import InputError
 from fastslow.files import (
     MAX_NESTING,
+    UnwritableError,
     from_json,
     read_json,
     read_json_lines,
     read_text,
     refuse_unwritable,
+    refuse_unwritable_folder,
     to_json,
     write_atomically,
     write_json,
@@ -119,6 +122,30 @@ def test_places_where_no_file_can_be_written(tmp_path):
                 write(str(path))
     write_json(tmp_path / "new" / "folder" / "x.json", {})
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_folders_in_which_no_file_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "old" / "a").mkdir(parents=True)
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", str(tmp_path / "file" / "far" / "below")):
+        with pytest.raises(
+            InputError, match=r"file is a file, and a folder is needed there: give a folder that you may"
+        ):
+            refuse_unwritable_folder(folder, "a", "b")
+    with pytest.raises(InputError, match=r"old.a cannot be written: give a folder that you may write to, or that is"):
+        refuse_unwritable_folder(tmp_path / "old", "b", "a")
+    for folder in (tmp_path / ("n" * 300), tmp_path / "a\0b", Path("\ud800")):
+        with pytest.raises(InputError, match=r"cannot be written.*: give a folder"):
+            refuse_unwritable_folder(folder, "a")
+    refuse_unwritable_folder(tmp_path / "new" / "far", "a", "b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "old"]
+
+
+def test_a_refusal_to_write_outlives_its_process(tmp_path):
+    with pytest.raises(UnwritableError) as refused:
+        refuse_unwritable(tmp_path)
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (str(again), again.what) == (str(refused.value), refused.value.what)
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "é" * 200, "/".join(["n" * 200] * 30), "\ud800"], ids=len)
@@ -220,8 +247,8 @@ def test_text_is_utf_8_whatever_it_holds(tmp_path):
     ("content", "message"),
     [
         (b"", "is no JSON"),
-        (b"[1]", "holds list; an object of names and values was expected"),
-        (b'"text"', "holds str; an object"),
+        (b"[1]", "holds a list; an object of names and values was expected"),
+        (b'"text"', "holds a text; an object"),
         (b'{"a": 1, "b": 2, "a": 1}', "is no JSON \\('a' stands there twice\\)"),
         (b'{"a": [{"b": NaN}]}', "is no JSON \\(NaN is no number\\)"),
         (b'{"a": -Infinity}', "is no JSON \\(-Infinity is no number\\)"),

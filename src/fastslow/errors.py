@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ class InputError(ValueError):
 
 #: The longest value, and the longest path, that a message shows.
 _MAX_SHOWN, _MAX_PATH = 80, 200
+#: "<_io.BytesIO object at 0x7f...>", with the space before it.
+_ADDRESS = re.compile(r"\s?<[^<>]* at 0x[0-9a-fA-F]+>")
 
 
 class _ShortRepr(reprlib.Repr):
@@ -49,8 +52,12 @@ def shown_path(path: str | Path) -> str:
 
 
 def shown_reason(error: BaseException) -> str:
-    """The first line of an error's message, cut to 80 characters; the system's words for an error of the system."""
+    """The first line of an error's message, cut to 80 characters; the system's words for an error of the system.
+
+    Of an object that the message names by where it lies in memory, as Pillow's of a file, no word is left.
+    """
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = _ADDRESS.sub("", text)
     line = shown_path((text.splitlines() or [type(error).__name__])[0])
     return line if len(line) <= _MAX_SHOWN else f"{line[: _MAX_SHOWN - 3]}..."
 

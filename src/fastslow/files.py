@@ -27,8 +27,21 @@ MAX_TEXT_BYTES = 2 * 2**20
 _MAX_LINES_BYTES = 4 * 2**20
 #: How deep lists and objects may lie in one another.
 MAX_NESTING = 64
+#: What else than an object JSON may be, in its own words.
+_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 #: Temporary files of writers on another machine are left alone for this long, seconds.
 _FOREIGN_AGE = 24 * 3600.0
+
+
+class UnwritableError(InputError):
+    """A place where no file can be written: `what` and why, and the `cure` for whoever gave a file."""
+
+    def __init__(self, what: str, cure: str = "give a file in a folder that you may write to") -> None:
+        super().__init__(what, cure)
+        self.what, self.cure = what, cure
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.cure}"
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -73,17 +86,37 @@ def refuse_unwritable(path: str | Path) -> None:
             cannot be written to.
     """
     path = Path(path)
-    cure = "give a file in a folder that you may write to"
     if "\0" in str(path):
-        raise InputError(f"{shown_path(path)} cannot be written: {cure}")
+        raise UnwritableError(f"{shown_path(path)} cannot be written")
     try:
         nearest = next(folder for folder in path.absolute().parents if folder.exists())
         blocked = path.exists() and not path.is_file()
         os.fsencode(path)
     except (OSError, UnicodeError, StopIteration) as error:
-        raise InputError(f"{shown_path(path)} cannot be written ({shown_reason(error)}): {cure}") from error
+        raise UnwritableError(f"{shown_path(path)} cannot be written ({shown_reason(error)})") from error
     if blocked or not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise InputError(f"{shown_path(path)} cannot be written: {cure}")
+        raise UnwritableError(f"{shown_path(path)} cannot be written")
+
+
+def refuse_unwritable_folder(folder: str | Path, *names: str) -> None:
+    """Refuses a folder in which files cannot be written: for before the work whose results are to go there.
+
+    Args:
+        folder: need not be there.
+        names: of the files.
+
+    Raises:
+        ValueError: if it is a file or lies below one, cannot be written to, or holds what cannot be replaced.
+    """
+    folder = Path(folder)
+    for name in names:
+        try:
+            refuse_unwritable(folder / name)
+        except UnwritableError as error:
+            nearest = (path for path in (folder, *folder.parents) if os.path.exists(path))
+            file = next((path for path in nearest if not os.path.isdir(path)), None)
+            what = error.what if file is None else f"{shown_path(file)} is a file, and a folder is needed there"
+            raise UnwritableError(what, "give a folder that you may write to, or that is yet to be made") from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -183,7 +216,7 @@ def from_json(text: str, name: str) -> dict[str, Any]:
     if deep:
         raise InputError(f"{name} is nested too deep; {MAX_NESTING} levels are the most that is read")
     if not isinstance(content, dict):
-        raise InputError(f"{name} holds {type(content).__name__}; an object of names and values was expected")
+        raise InputError(f"{name} holds {_KINDS[type(content)]}; an object of names and values was expected")
     return content
 
 
@@ -209,9 +242,9 @@ def in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"{shown_path(path)} cannot be written ({shown_reason(error)}): free space, or give a file in a folder "
-            "that you may write to; what was there is unchanged"
+        raise UnwritableError(
+            f"{shown_path(path)} cannot be written ({shown_reason(error)})",
+            "free space, or give a file in a folder that you may write to; what was there is unchanged",
         ) from error
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cyclopts
@@ -136,6 +137,26 @@ def test_where_nothing_can_be_written_nothing_is_begun(writer, place, tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["in-the-way"]
 
 
+@pytest.mark.parametrize(
+    "writer",
+    [
+        ("export", "--model", "pretrained:omniglot-5w1s-fast", "--out"),
+        ("play", "--export-site"),
+        ("quickstart", "--minutes", "1000", "--out"),
+        ("train", "fewshot", "--steps", "1000000", "--runs"),
+        ("reproduce", "sharing", "--results"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_file_where_a_folder_is_needed_is_named(writer, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.html").write_text("a file", encoding="utf-8")
+    code, line = ends([*writer, "page.html"], capsys)
+    assert code == 2
+    assert line.startswith("error: page.html is a file, and a folder is needed there: give a folder that you may write")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "a file"
+
+
 @pytest.mark.parametrize("name", ["m.pt", "m.bin", "m", "m.safetensors.zip", "m.SAFETENSORS "])
 def test_a_packed_model_ends_in_safetensors(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -259,3 +280,18 @@ def test_no_output_at_all_is_no_traceback(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with pytest.raises(SystemExit, match="2"):
         main(["no-such-command"])
+
+
+def test_ctrl_c_while_the_command_is_being_imported_is_no_traceback(tmp_path):
+    (tmp_path / "cyclopts.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]), "FASTSLOW_DEBUG": ""}
+    script = "from fastslow.__main__ import main; main()"
+    for done in (in_a_process("--help", env=path), in_a_process(code=script, env=path)):
+        assert (done.returncode, done.stderr.decode().splitlines()) == (130, ["interrupted"])
+    done = in_a_process("--help", env={**path, "FASTSLOW_DEBUG": "1"})
+    assert b"Traceback" in done.stderr
+
+
+def test_the_command_is_the_entry_that_catches_it():
+    project = tomllib.loads((RESULTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"fastslow": "fastslow.__main__:main"}

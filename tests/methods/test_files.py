@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -78,6 +79,35 @@ def test_missing_files_are_refused_by_name(tmp_path):
         load_model(tmp_path / "nowhere")
     with pytest.raises(InputError, match="there is no pretrained model 'omniglot-3w'"):
         load_model("pretrained:omniglot-3w")
+
+
+@pytest.mark.parametrize("name", pretrained_names())
+def test_a_bare_name_is_refused_with_how_it_is_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    cure = f"write pretrained:{name} for the one that ships with the library"
+    with pytest.raises(InputError, match=rf"there is no model {name}: {cure}"):
+        load_model(name)
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=rf"there is no model {name}.model\.safetensors: {cure}"):
+        load_model(name)
+    with pytest.raises(InputError, match=rf"'pretrained:{name}'; write {name} without pretrained: before it"):
+        load_model(f"pretrained:pretrained:{name}")
+
+
+def test_a_folder_is_not_hidden_by_a_model_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = pretrained_names()[0]
+    save_model(Path(name) / "model.safetensors", make())
+    assert load_model(name).details == {"note": 1}
+
+
+def test_a_file_that_is_no_model_is_not_said_to_be_missing(tmp_path):
+    for name in ("page.html", "model", "model.safetensors.zip"):
+        (tmp_path / name).write_text("")
+        with pytest.raises(
+            InputError, match=rf"{name} is no \.safetensors file: give a run folder, a \.safetensors file"
+        ):
+            load_model(tmp_path / name)
 
 
 def test_a_name_that_could_not_be_read_again_is_refused_before_anything_is_written(tmp_path):

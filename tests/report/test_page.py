@@ -232,7 +232,7 @@ def test_wrong_paths_are_refused_by_name_and_nothing_is_written(tmp_path, run):
     listed.write_text("[]")
     flat.write_text(json.dumps({"accuracy_mean": 0.5, "accuracy_ci95": 0.1}))
     for path, message in ((tmp_path / "none", "there is no"), (empty, "no run folder"), (broken, "no JSON"),
-                          (listed, "holds list"), (flat, "this version reads schema 2")):  # fmt: skip
+                          (listed, "holds a list"), (flat, "this version reads schema 2")):  # fmt: skip
         with pytest.raises(InputError, match=message) as error:
             page_of(tmp_path, run, path)
         assert str(path) in str(error.value)

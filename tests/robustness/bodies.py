@@ -135,6 +135,6 @@ def fault(asked: Wrong, status: int, content: bytes) -> str | None:
         return f"{about} was answered by no JSON: {content[:200]!r}"
     if list(answer) != ["error"] or not isinstance(answer["error"], str) or "\n" in answer["error"]:
         return f"{about} was answered by {content[:200]!r}"
-    if b"\n" in content or b"Traceback" in content or len(content) > 1000:
+    if b"\n" in content or b"Traceback" in content or b" at 0x" in content or len(content) > 1000:
         return f"{about} was answered at length: {content[:200]!r}"
     return None

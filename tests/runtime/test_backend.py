@@ -14,6 +14,7 @@ from fastslow import FewShotClassifier, load_pretrained
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
 from fastslow.export.kept import exported_graphs, kept_graphs
+from fastslow.files import UnwritableError
 from fastslow.runtime import ExportedClassifier
 
 pytestmark = pytest.mark.xdist_group("kept graphs")
@@ -113,8 +114,35 @@ def test_other_devices_and_backends_are_refused_in_words(kept):
         load_pretrained("x", backend="auto")
 
 
-def test_a_cache_that_cannot_be_written_is_refused_by_name(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_refused_with_the_variable_that_moves_it(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("FASTSLOW_CACHE", str(tmp_path / "file"))
-    with pytest.raises(InputError, match=r"file.*cannot be written"):
+    with pytest.raises(
+        InputError, match=r"file.*cannot be written.*set FASTSLOW_CACHE to a folder that you"
+    ) as refused:
         load_pretrained(NAME, backend="onnx")
+    assert "give a file" not in str(refused.value)
+
+
+@pytest.mark.parametrize("error", [UnwritableError("graphs cannot be written (full)"), OSError(28, "full")])
+def test_a_disk_that_is_full_is_said_with_the_variable_that_moves_the_cache(tmp_path, monkeypatch, error):
+    monkeypatch.setenv("FASTSLOW_CACHE", str(tmp_path))
+
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr("fastslow.export.kept.export_model", full)
+    with pytest.raises(InputError, match=r"\(full\): free space, or set FASTSLOW_CACHE"):
+        load_pretrained(NAME, backend="onnx")
+    assert list((tmp_path / "graphs").iterdir()) == []
+
+
+def test_a_cache_that_nobody_may_look_into_has_no_graphs(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTSLOW_CACHE", str(tmp_path))
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fastslow.export.kept.read_manifest", refuse)
+    assert kept_graphs(SOURCE) is None
+    assert isinstance(load_pretrained(NAME, backend="auto"), FewShotClassifier)

@@ -334,7 +334,15 @@ def test_options_that_do_not_exist_are_refused(exported, monkeypatch):
 def test_places_and_models_that_cannot_be_used_are_refused_by_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("", encoding="utf-8")
-    assert "file" in fails(capsys, "export", "--model", MODEL, "--out", "file")
+    said = fails(capsys, "export", "--model", MODEL, "--out", "file")
+    assert said.startswith("error: file is a file, and a folder is needed there: give a folder that you may write to")
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "manifest.json").write_text('{"name": "a page of the web"}', encoding="utf-8")
+    assert "manifest.json is of something else" in fails(capsys, "export", "--model", MODEL, "--out", "page")
+    assert [path.name for path in (tmp_path / "page").iterdir()] == ["manifest.json"]
+    bare = MODEL.removeprefix("pretrained:")
+    assert f"there is no model {bare}: write {MODEL} for" in fails(capsys, "export", "--model", bare, "--out", "out")
+    assert "file is no .safetensors file" in fails(capsys, "export", "--model", "file", "--out", "out")
     assert "there is no model" in fails(capsys, "export", "--model", "none", "--out", "out")
     assert "there is no pretrained model 'x'" in fails(capsys, "export", "--model", "pretrained:x", "--out", "out")
     (tmp_path / "m.safetensors").write_bytes(b"x" * 99)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import signal
 import socket
-import threading
 import time
 
 import httpx
@@ -14,7 +13,6 @@ import pytest
 from fastslow.cli import main
 from fastslow.errors import InputError
 from fastslow.serving import app, connections, server
-from fastslow.serving.kept import KeptLearner
 from fastslow.serving.server import TOKEN_VARIABLE, read_token, rules_for
 
 
@@ -23,6 +21,7 @@ def test_on_this_machine_no_token_is_needed(host):
     rules = rules_for(host, "", 9)
     assert host in rules.hosts
     assert "localhost" in rules.hosts
+    assert len(set(rules.hosts)) == len(rules.hosts)
     assert rules_for(host, "t" * 20, 9).hosts == ()
 
 
@@ -48,34 +47,6 @@ def test_a_token_that_is_none_is_refused(tmp_path, token):
     file.write_text(token, encoding="utf-8")
     with pytest.raises(InputError, match="holds no token"):
         read_token(file)
-
-
-@pytest.fixture
-def running(tmp_path, monkeypatch):
-    """A server in a thread: where it is, what it says, how it is stopped."""
-    started, made, said = threading.Event(), [], []
-
-    class Told(server._Server):
-        def __init__(self, config):
-            super().__init__(config)
-            made.append(self)
-            started.set()
-
-    monkeypatch.setattr(server, "_Server", Told)
-    kept = KeptLearner(tmp_path / "a.safetensors", {"model": None})
-
-    thread = threading.Thread(
-        target=server.serve, args=(kept, "127.0.0.1", 0, rules_for("127.0.0.1", "", 999), said.append)
-    )
-    thread.start()
-    assert started.wait(30)
-
-    def stop():
-        made[0].handle_exit(signal.SIGTERM, None)
-        thread.join(30)
-
-    yield said, stop
-    stop()
 
 
 def address(said):

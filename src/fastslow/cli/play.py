@@ -22,8 +22,8 @@ def play(
     --export-site.
 
     Args:
-        model: pretrained:NAME, a run folder or a .safetensors file, of method fastslow in preset default, with images of
-            28 pixels and one view: the small shipped models (omniglot-...-fast), not the most accurate one.
+        model: pretrained:NAME, a run folder or a .safetensors file, of method fastslow in preset default, with images
+            of 28 pixels and one view: the small shipped models (omniglot-...-fast), not the most accurate one.
         out: HTML file to write instead, to be opened by a double click.
         export_site: folder to write index.html to instead, for a web server.
         port: to serve at; 0 for any that is free.

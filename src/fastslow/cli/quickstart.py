@@ -35,13 +35,13 @@ def quickstart(
         resume: go on with an interrupted quickstart.
         steps: length of training in steps, in place of minutes.
     """
-    from fastslow.files import refuse_unwritable
+    from fastslow.files import refuse_unwritable_folder
     from fastslow.studies.quickstart import quickstart_config
 
     config = quickstart_config(minutes=minutes, steps=steps, seed=seed)
     folder = out / config.run_name()
-    refuse_unwritable(folder / "config.json")
-    refuse_unwritable(out / "report.html")
+    refuse_unwritable_folder(folder, "config.json")
+    refuse_unwritable_folder(out, "report.html")
 
     from fastslow.cli.console import console
     from fastslow.cli.progress import training_bar

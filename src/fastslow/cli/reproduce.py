@@ -46,7 +46,7 @@ def reproduce(
         slurm: what to ask of Slurm for each cell, as --slurm.partition long --slurm.time 120 (minutes, else 240).
         out: .html, .md or .tex file to write the page to; if not given it is printed, figures of few points as tables.
     """
-    from fastslow.files import refuse_unwritable
+    from fastslow.files import refuse_unwritable, refuse_unwritable_folder
     from fastslow.studies import load_study
 
     wanted = wanted or WantedCells()
@@ -55,7 +55,7 @@ def reproduce(
     if out is not None:
         _refuse_other_endings(out)
         refuse_unwritable(out)
-    refuse_unwritable(wanted.results / "result.json")
+    refuse_unwritable_folder(wanted.results, "result.json")
 
     from fastslow.config import read_value
     from fastslow.studies.base import reproduce as run

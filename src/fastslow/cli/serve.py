@@ -48,7 +48,7 @@ def serve(
     from fastslow.ports import refuse_no_port
 
     refuse_no_port(port)
-    if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
+    if missing := [name for name in ("fastapi", "fastapi_offline", "uvicorn") if find_spec(name) is None]:
         raise InputError(f"serve needs {' and '.join(missing)}, not here: pip install 'fastslow[serve]'")
     if not 0 < max_request <= 16:
         raise InputError(f"got max_request={shown(max_request)}; above 0 and up to 16 MiB was expected")

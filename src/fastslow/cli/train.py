@@ -39,7 +39,7 @@ def fewshot(
     """
     from fastslow.cli.console import console
     from fastslow.cli.progress import training_bar
-    from fastslow.files import refuse_unwritable
+    from fastslow.files import refuse_unwritable_folder
     from fastslow.methods.config import ModelConfig
     from fastslow.report.tables import accuracy_table
     from fastslow.studies.fewshot import run_fewshot, run_folder
@@ -47,7 +47,7 @@ def fewshot(
 
     options = given_options(config, flags, model=ModelConfig)
     folder = run_folder(options, runs)
-    refuse_unwritable(folder / "config.json")
+    refuse_unwritable_folder(folder, "config.json")
     aside = console(stderr=True)
     try:
         with training_bar(aside) as show:

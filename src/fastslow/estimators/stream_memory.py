@@ -85,7 +85,7 @@ class StreamMemory:
         if num_features > _MOST_FEATURES:
             raise InputError(
                 f"got examples of {num_features} features; at most {_MOST_FEATURES} can be told apart by directions: "
-                "give a model that makes fewer"
+                "give a model that makes fewer, or shorter vectors"
             )
         self.prior, self.limits, self.slow, self.doubt, self.source = prior, limits, slow, doubt, source
         self.labels, self.examples = LabelNumbers(), Examples(num_features)

@@ -17,11 +17,11 @@ import torch
 from fastslow.core.encoders import images_per_pass
 from fastslow.data.drawings import prepared_drawings
 from fastslow.data.glyphs.glyphs import make_glyphs
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_path
 from fastslow.export.graphs import answer_graph, begin_graph, embed_graph, examples_at_once, learn_graph
 from fastslow.export.int8 import quantised
 from fastslow.export.state import state_tensors
-from fastslow.files import refuse_unwritable, write_atomically, write_json
+from fastslow.files import read_json, refuse_unwritable_folder, write_atomically, write_json
 from fastslow.methods.base import Method
 from fastslow.methods.files import TrainedModel
 from fastslow.runtime.drawings import trial_drawings
@@ -39,14 +39,24 @@ def refuse_unusable(out: Path) -> None:
     """Refuses a place where no folder of graphs can be written, and an environment that cannot make them.
 
     Raises:
-        ValueError: if it is a file, holds what cannot be replaced, or may not be written to; or if a package is
-            missing.
+        ValueError: if it is a file, holds what cannot be replaced or the manifest of something else, or may not be
+            written to; or if a package is missing.
     """
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f'exporting needs {", ".join(missing)}, not installed here: pip install "fastslow[export]"')
-    for name in (*FILES, MANIFEST):
-        refuse_unwritable(out / name)
+    refuse_unwritable_folder(out, *FILES, MANIFEST)
+    _refuse_other_manifest(out / MANIFEST)
+
+
+def _refuse_other_manifest(path: Path) -> None:
+    """Refuses to replace the manifest of a web page or of an extension; one of ours is, of whatever version."""
+    try:
+        content = read_json(path)
+    except InputError:
+        return  # there is none, or a damaged one
+    if not {"format", "files"} <= content.keys():
+        raise InputError(f"{shown_path(path)} is of something else, and would be lost: give another folder")
 
 
 def export_model(model: TrainedModel, out: Path, *, source: str = "") -> Manifest:

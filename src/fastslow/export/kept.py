@@ -13,12 +13,14 @@ from pathlib import Path
 from fastslow.data.fetching.locate import cache_folder
 from fastslow.errors import InputError, shown, shown_path, shown_reason
 from fastslow.export.folder import export_model
-from fastslow.files import refuse_unwritable
+from fastslow.files import UnwritableError, refuse_unwritable
 from fastslow.methods.files import load_model, locate_model
 from fastslow.runtime.manifest import FILES, MANIFEST, read_file, read_manifest
 
 #: To be raised when a model gives other graphs than before.
 _REVISION = 1
+#: Whoever asks for a model by its name has given no file.
+_CURE = "free space, or set FASTSLOW_CACHE to a folder that you may write to"
 
 
 def refuse_without_runtime(device: object) -> None:
@@ -45,7 +47,7 @@ def kept_graphs(source: str) -> Path | None:
         manifest = read_manifest(folder)
         for name in FILES:
             read_file(folder, name, manifest)
-    except InputError:
+    except (InputError, OSError):  # of the system: a folder that nobody may look into
         return None
     return folder
 
@@ -65,18 +67,18 @@ def exported_graphs(source: str) -> Path:
     if (kept := kept_graphs(source)) is not None:
         return kept
     folder = _place(source)
-    refuse_unwritable(folder / MANIFEST)
     try:
+        refuse_unwritable(folder / MANIFEST)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
             export_model(load_model(source), Path(place) / "graphs", source=source)
             shutil.rmtree(folder, ignore_errors=True)  # what is there is damaged
             os.replace(Path(place) / "graphs", folder)
+    except UnwritableError as error:
+        raise InputError(f"{error.what}: {_CURE}") from error
     except OSError as error:
         if kept_graphs(source) is None:  # or else another process was quicker
-            raise InputError(
-                f"{shown_path(folder)} cannot be written ({shown_reason(error)}); say where with FASTSLOW_CACHE"
-            ) from error
+            raise InputError(f"{shown_path(folder)} cannot be written ({shown_reason(error)}): {_CURE}") from error
     return folder
 
 

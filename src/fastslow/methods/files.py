@@ -115,17 +115,29 @@ def locate_model(source: str | Path) -> Path:
     if source.startswith(PRETRAINED_PREFIX):
         name = source.removeprefix(PRETRAINED_PREFIX)
         if name not in pretrained_names():
-            raise InputError(f"there is no pretrained model {shown(name)}; there are {', '.join(pretrained_names())}")
+            raise InputError(f"there is no pretrained model {shown(name)}; {_instead_of_name(name)}")
         return PRETRAINED_FOLDER / f"{_SHARED.get(name, name)}.safetensors"
-    path = Path(source)
+    path, is_file = Path(source), False
     try:
         path = path / "model.safetensors" if path.is_dir() else path
-        there = path.suffix == ".safetensors" and path.exists()
+        is_file = path.exists()
     except (OSError, ValueError):  # no name that a file can have
-        there = False
-    if not there:
-        raise InputError(
-            f"there is no model {shown_path(path)}: give a run folder, a .safetensors file, or {PRETRAINED_PREFIX}NAME "
-            f"with one of {', '.join(pretrained_names())}"
-        )
-    return path
+        pass
+    if is_file and path.suffix == ".safetensors":
+        return path
+    what = f"{shown_path(path)} is no .safetensors file" if is_file else f"there is no model {shown_path(path)}"
+    raise InputError(f"{what}: {_instead_of_path(source)}")
+
+
+def _instead_of_name(name: str) -> str:
+    bare = name.removeprefix(PRETRAINED_PREFIX)
+    if bare in pretrained_names():  # as from `load_pretrained("pretrained:NAME")`
+        return f"write {bare} without {PRETRAINED_PREFIX} before it"
+    return f"there are {', '.join(pretrained_names())}"
+
+
+def _instead_of_path(source: str) -> str:
+    names = pretrained_names()
+    if source in names:  # a folder of that name goes before it
+        return f"write {PRETRAINED_PREFIX}{source} for the one that ships with the library"
+    return f"give a run folder, a .safetensors file, or {PRETRAINED_PREFIX}NAME with one of {', '.join(names)}"

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -21,9 +22,10 @@ from fastslow.files import to_json
 from fastslow.serving import bodies
 from fastslow.serving.changes import answer, classes_of
 from fastslow.serving.connections import IDLE_SECONDS
-from fastslow.serving.guard import Guard, Rules, refusal
+from fastslow.serving.guard import PAGE_FILES, Guard, Rules, refusal
 from fastslow.serving.kept import KeptLearner
 from fastslow.serving.repeats import LONGEST_KEY, MOST_KEYS, once
+from fastslow.serving.words import in_options
 from fastslow.serving.worker import StorageError, Worker
 
 #: Requests that are read or wait at a time, and seconds that a body may take to come.
@@ -65,7 +67,7 @@ class Api:
         )
 
     async def classes(self) -> Response:
-        """The classes known."""
+        """The classes known, how many examples of each are kept, and ids of them."""
         return await self._json(lambda kept: {"classes": classes_of(kept.learner)})
 
     async def status(self) -> Response:
@@ -135,8 +137,7 @@ def create_app(worker: Worker, rules: Rules) -> FastAPI:
         rules: who may ask, and for how much.
     """
     api = Api(worker, rules.max_body_bytes)
-    about = _ABOUT % (IDLE_SECONDS, _BODY_SECONDS)
-    app = FastAPI(title="fastslow", description=about, version="1", redoc_url=None, redirect_slashes=False)
+    app = _bare_app()
     refusals: dict[int | str, dict[str, Any]] = {
         status: {"model": bodies.Refusal, "description": text} for status, text in _REFUSALS.items()
     }
@@ -169,6 +170,14 @@ def create_app(worker: Worker, rules: Rules) -> FastAPI:
     if rules.token:
         _describe_token(app)
     return app
+
+
+def _bare_app() -> FastAPI:
+    """Without endpoints; its page at /docs loads nothing but from this server, and has no address checked elsewhere."""
+    return FastAPIOffline(
+        title="fastslow", description=_ABOUT % (IDLE_SECONDS, _BODY_SECONDS), version="1", redoc_url=None,
+        redirect_slashes=False, static_url=PAGE_FILES, swagger_ui_parameters={"validatorUrl": None},
+    )  # fmt: skip
 
 
 _KEY = {
@@ -222,7 +231,7 @@ def _parts(file: IO[bytes]) -> Iterator[bytes]:
 async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, NotFittedError):
         return refusal(409, "nothing has been learned yet; send examples to /learn first")
-    return refusal(422, str(error))
+    return refusal(422, in_options(str(error)))
 
 
 async def _failed_disk(request: Request, error: Exception) -> Response:

@@ -41,8 +41,7 @@ class Shown(Nothing):
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Shown:
-        if (self.images is None) == (self.vectors is None):
-            raise ValueError("give images or vectors, and not both")
+        _refuse_unless_one(images=self.images, vectors=self.vectors)
         return self
 
     @property
@@ -77,8 +76,7 @@ class Forgetting(Nothing):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Forgetting:
-        if (self.label is None) == (self.example is None):
-            raise ValueError("give label or example, and not both")
+        _refuse_unless_one(label=self.label, example=self.example)
         return self
 
 
@@ -132,10 +130,18 @@ class Answered(BaseModel):
 
 
 class ClassCount(BaseModel):
-    """A class, and how many examples of it are kept: merged ones count as one."""
+    """A class.
+
+    Attributes:
+        label: of it.
+        examples: how many are kept: merged ones count as one.
+        ids: of those that can be forgotten one by one, which merged ones cannot; of all classes together the last
+            10,000 are listed.
+    """
 
     label: str | int
     examples: int
+    ids: list[int]
 
 
 class Classes(BaseModel):
@@ -196,6 +202,14 @@ def read_body(content: bytes, kind: type[T]) -> T:
 def plain(body: BaseModel) -> dict[str, Any]:
     """A body's fields that were given, as JSON can hold them."""
     return body.model_dump(exclude_none=True)
+
+
+def _refuse_unless_one(**fields: object) -> None:
+    """Refuses a body that gives both of two fields, or neither."""
+    given = [name for name, value in fields.items() if value is not None]
+    if len(given) != 1:
+        both = " and ".join(given) or f"neither {' nor '.join(fields)}"
+        raise ValueError(f"got {both}; give one of the two")
 
 
 def _first(error: ValidationError) -> str:

@@ -6,28 +6,25 @@ A change is prepared first: examples become features, which takes most of the ti
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from fastslow.data.images.folder import decoded
 from fastslow.errors import InputError, shown
 from fastslow.estimators.answers import answers_in_full
 from fastslow.estimators.stream import FastSlowClassifier, features_to_learn, knows_something, learn_features
 from fastslow.estimators.stream_files import MAX_BYTES
+from fastslow.serving.examples import examples_of
 from fastslow.tensors import MAX_HEADER_BYTES
 
-#: The most pixels that the images of one request have together: decoded and prepared they take some 500 MB.
-MOST_PIXELS = 16_000_000
+#: Ids of examples that are listed, of all classes together: those learned last.
+MOST_IDS = 10_000
 #: Of the header of a saved learner, what is not labels.
 _OTHER_HEADER_BYTES = 64 * 2**10
-_IMAGE_FORMATS = ("PNG", "JPEG")
 
 
 def prepared(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,9 +36,11 @@ def prepared(learner: FastSlowClassifier, change: Mapping[str, Any]) -> dict[str
             requests.
 
     Raises:
-        ValueError: if its examples or labels cannot be used.
+        ValueError: if its examples or labels cannot be used, or its example cannot be forgotten.
     """
     if change["do"] != "learn":
+        if change.get("example") is not None:
+            _refuse_unforgettable(learner, change["example"])
         return dict(change)
     labels, features = change["labels"], features_to_learn(learner, examples_of(learner, change))
     _refuse_unsavable(learner, labels, features.shape[1])
@@ -110,45 +109,36 @@ def answer(learner: FastSlowClassifier, question: Mapping[str, Any]) -> dict[str
 
 
 def classes_of(learner: FastSlowClassifier) -> list[dict[str, Any]]:
-    """The classes known, in the order in which they came, and how many examples of each are kept."""
+    """The classes known, in the order in which they came: how many examples of each are kept, and ids of them.
+
+    Listed are the last `MOST_IDS` of all classes that can be forgotten one by one, which merged ones cannot.
+    """
     if not hasattr(learner, "memory_"):
         return []
-    counts = Counter(learner.memory_.examples.classes.tolist())
-    return [{"label": label, "examples": counts[number]} for number, label in enumerate(learner.memory_.labels)]
+    rows = learner.memory_.examples
+    counts, alone, ids = Counter(rows.classes.tolist()), rows.counts == 1, defaultdict[int, list[int]](list)
+    last = (part[alone][-MOST_IDS:].tolist() for part in (rows.classes, rows.ids))
+    for number, one in zip(*last, strict=True):
+        ids[number].append(one)
+    return [
+        {"label": label, "examples": counts[number], "ids": ids[number]}
+        for number, label in enumerate(learner.memory_.labels)
+    ]
 
 
-def examples_of(learner: FastSlowClassifier, body: Mapping[str, Any]) -> NDArray[Any]:
-    """Examples as a learner takes them.
-
-    Args:
-        learner: that is to learn or answer.
-        body: with `vectors`, lists of numbers, where it has no model, and else `images`: PNG or JPEG files, in base64.
-
-    Raises:
-        ValueError: if they are of the other kind, no such images, too large, or of different sizes.
-    """
-    kind = "vectors" if learner.model is None else "images"
-    given = body.get(kind)
-    if given is None:
-        model = "no model" if learner.model is None else f"the model {shown(str(learner.model))}"
-        raise InputError(f"got no {kind}; this learner has {model} and takes {kind}")
-    if not given:
-        raise InputError(f"got an empty list of {kind}; give at least one")
-    if kind == "vectors":
-        if len(lengths := set(map(len, given))) > 1:
-            raise InputError(f"got vectors of {min(lengths)} to {max(lengths)} numbers; give all the same number")
-        with np.errstate(over="ignore"):  # infinity is refused in words
-            return np.asarray(given, dtype=np.float64).astype(np.float32)
-    images, left = [], MOST_PIXELS
-    for number, text in enumerate(given):
-        images.append(decoded(_from_base64(text, f"images[{number}]"), f"images[{number}]", _IMAGE_FORMATS, left))
-        left -= images[-1].shape[0] * images[-1].shape[1]
-    if len(shapes := {image.shape for image in images}) > 1:
-        raise InputError(
-            f"got images of the shapes {shown(sorted(shapes))}; those of one request must have one size, and all or "
-            "none of them clear pixels: send them one by one"
-        )
-    return np.stack(images)
+def _refuse_unforgettable(learner: FastSlowClassifier, example: int) -> None:
+    """Refuses an example that is not kept by itself, with what is there to be done over HTTP."""
+    if not knows_something(learner):
+        return  # refused as every question to a learner of nothing
+    rows = learner.memory_.examples
+    found = rows.counts[rows.ids == example].tolist()
+    if found == [1]:
+        return
+    why = "has been merged with others of its class" if found else "is not kept"
+    raise InputError(
+        f"example {example} {why}; /classes lists the ids of those that can be forgotten one by one, and "
+        '{"label": LABEL} forgets a class'
+    )
 
 
 def _refuse_unsavable(learner: FastSlowClassifier, labels: Sequence[Hashable], num_features: int) -> None:
@@ -169,10 +159,3 @@ def _refuse_unsavable(learner: FastSlowClassifier, labels: Sequence[Hashable], n
             f"the labels would take {size} bytes, of which {MAX_HEADER_BYTES - _OTHER_HEADER_BYTES} can be saved: give "
             "shorter ones, or forget classes"
         )
-
-
-def _from_base64(text: str, name: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InputError(f"{name} is no base64; give the bytes of a PNG or JPEG file in base64") from error

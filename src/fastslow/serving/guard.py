@@ -10,8 +10,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fastslow.errors import shown
 from fastslow.files import to_json
 
+#: Where the files lie that the page at /docs loads.
+PAGE_FILES = "/docs-files"
 #: What tells nothing that was learned: it may be seen without a token, for a browser's page cannot send one.
 _OPEN = ("/docs", "/openapi.json")
 
@@ -52,11 +55,10 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, rules = Headers(scope=scope), self._rules
         if rules.hosts and _name(headers.get("host", "")) not in rules.hosts:
-            return refusal(421, f"this server is asked for as {' or '.join(rules.hosts)}")
-        if rules.token and scope["path"] not in _OPEN:
-            expected = f"Bearer {rules.token}".encode()
-            if not hmac.compare_digest(headers.get("authorization", "").encode("latin-1"), expected):
-                return refusal(401, "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+            got = f"got the host {shown(headers.get('host', ''))}"
+            return refusal(421, f"{got}; this server is asked for as {' or '.join(rules.hosts)}")
+        if rules.token and not _is_open(scope["path"]) and (wrong := _wrong_token(headers, rules.token)):
+            return refusal(401, wrong, {"WWW-Authenticate": "Bearer"})
         # A page of the web may have a browser send other kinds here without asking first.
         if scope["method"] == "POST" and not _is_json(headers.get("content-type", "")):
             return refusal(415, "send JSON, with the header Content-Type: application/json")
@@ -70,6 +72,22 @@ def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) ->
     """A refusal: one line of JSON."""
     content = to_json({"error": " ".join(text.split())})
     return Response(content, status, dict(headers or {}), media_type="application/json")
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(f"{PAGE_FILES}/")
+
+
+def _wrong_token(headers: Headers, token: str) -> str:
+    """What is wrong with the token that came; "" where nothing is."""
+    came = headers.get("authorization", "")
+    if hmac.compare_digest(came.encode("latin-1"), f"Bearer {token}".encode()):
+        return ""
+    if not came:
+        return "got no token; send the header Authorization: Bearer TOKEN"
+    if not came.startswith("Bearer "):
+        return "got a header Authorization of another form; send Authorization: Bearer TOKEN"
+    return "got another token than this server's; send the one that it was started with (--token-file, FASTSLOW_TOKEN)"
 
 
 def _name(host: str) -> str:

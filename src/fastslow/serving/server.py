@@ -60,7 +60,8 @@ def rules_for(host: str, token: str, max_body_bytes: int) -> Rules:
             f"got host={shown(host)}, which others can reach, and no token: give --token-file, or {TOKEN_VARIABLE} in "
             "the environment, or host 127.0.0.1"
         )
-    return Rules(token, (*_LOCAL_NAMES, host) if local and not token else (), max_body_bytes)
+    names = tuple(dict.fromkeys((*_LOCAL_NAMES, host)))
+    return Rules(token, names if local and not token else (), max_body_bytes)
 
 
 def serve(kept: KeptLearner, host: str, port: int, rules: Rules, say: Callable[[str], object]) -> None:
