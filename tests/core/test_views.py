@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from fastslow.core.encoders import build_encoder
 from fastslow.core.gaussian import class_axes, class_statistics
-from fastslow.core.views import NUM_VIEWS, ViewsEncoder, views_of
+from fastslow.core.views import NUM_VIEWS, ViewsEncoder, features_of_views, seen_from, views_of
 from fastslow.errors import InputError
 
 SIZE, DIM = 8, 6
@@ -120,3 +120,24 @@ def test_too_few_images_to_fit_to_are_refused():
         make().fit(drawings(DIM), LABELS[:DIM])
     with pytest.raises(InputError, match="got 60 examples of 60 classes; how features spread needs"):
         make().fit(drawings(60), torch.arange(60))
+
+
+def test_a_view_of_a_view_is_a_view():
+    image = unit(drawings(1))
+    views = views_of(image)
+    for view in range(NUM_VIEWS):
+        for again, seen in enumerate(views_of(views[view : view + 1])):
+            assert torch.equal(seen, views[seen_from(view, again)])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("joins", [True, False, None], ids=["all views joined", "one view", "one that knows no other"])
+def test_features_of_every_view_are_those_of_the_view_by_itself(joins):
+    encoder, images = make(), drawings(60)
+    encoder.fit(images, LABELS)
+    if joins is None:
+        encoder = encoder.one_view()
+    else:
+        encoder.joins = joins
+    found = features_of_views(encoder, unit(images[:5]))
+    assert_close(found, encoder(views_of(unit(images[:5]))).unflatten(0, (NUM_VIEWS, 5)), rtol=1e-4, atol=1e-5)

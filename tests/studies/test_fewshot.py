@@ -18,7 +18,7 @@ from fastslow.data.base import ClassImages
 from fastslow.data.images.resize import resized
 from fastslow.data.splits import make_split, random_split
 from fastslow.errors import InputError
-from fastslow.methods.files import load_model
+from fastslow.methods.files import load_model, save_model
 from fastslow.methods.protonet import PrototypicalNetwork
 from fastslow.protocol import fewshot as protocol
 from fastslow.protocol.classes import class_digests
@@ -210,6 +210,54 @@ def test_a_run_that_started_from_an_encoder_resumes_without_it(options, tmp_path
         run(options(encoder=str(tmp_path / "encoder"), name="c"), tmp_path, on_progress=stop_after(4))
     (tmp_path / "encoder").rename(tmp_path / "elsewhere")
     assert run({"name": "c"}, tmp_path, resume=True).numbers["accuracy"].count == 5
+
+
+@pytest.fixture
+def taught(options, tiny_model, tmp_path):
+    """Options of a run with a teacher of several views and larger images."""
+    model = tiny_model | {"image_size": 20, "views": True}
+    run(options(method="protonet", steps=3, model=model, name="teacher"), tmp_path, say=lambda _: None)
+    return options(method="protonet", steps=6, teacher=str(tmp_path / "teacher"), name="c")
+
+
+def test_a_run_with_a_teacher_resumes_bit_for_bit_and_with_no_other(options, taught, tmp_path):
+    said = []
+    run(taught, tmp_path / "whole", say=said.append)
+    assert said == ["the teacher sees 800 images in 8 views each, before the first step"]
+    with pytest.raises(Interrupted):
+        run(taught, tmp_path / "parts", on_progress=stop_after(4), say=said.append)
+    model = tmp_path / "teacher" / "model.safetensors"
+    other = tmp_path / "whole" / "c" / "model.safetensors"
+    content = model.read_bytes()
+    for wrong, message in ((other.read_bytes(), "this run was begun with one of"), (None, "there is no model")):
+        model.unlink()
+        if wrong is not None:
+            model.write_bytes(wrong)
+        with pytest.raises(InputError, match=message):
+            run({"name": "c"}, tmp_path / "parts", resume=True)
+    model.write_bytes(content)
+    run({"name": "c"}, tmp_path / "parts", resume=True)
+    assert equal(weights(tmp_path / "whole" / "c"), weights(tmp_path / "parts" / "c"))
+    run(dataclasses.replace(taught, teacher=None), tmp_path / "untaught")
+    assert not equal(weights(tmp_path / "whole" / "c"), weights(tmp_path / "untaught" / "c"))
+
+
+def test_a_run_counts_the_classes_of_its_teacher_as_its_own(taught, options, tmp_path):
+    path = tmp_path / "teacher" / "model.safetensors"
+    teacher = load_model(path)
+    details = {**teacher.details, "trained_on": {**teacher.details["trained_on"], "classes": ["01234567"]}}
+    save_model(path, teacher._replace(details=details))
+    run(taught, tmp_path, say=lambda _: None)
+    of_run = load_model(tmp_path / "c").details["trained_on"]["classes"]
+    assert "01234567" in of_run
+    assert len(of_run) == len(teacher.details["trained_on"]["classes"]) + 1
+
+
+def test_a_teacher_where_no_stage_trains_the_encoder_alone_is_refused(options, tmp_path):
+    with pytest.raises(InputError, match="got teacher='x' and no stage that trains the encoder alone"):
+        run(options(shares=[0, 1, 1], teacher="x"), tmp_path)
+    with pytest.raises(InputError, match="there is no model x"):
+        run(options(teacher="x"), tmp_path)
 
 
 def test_views_of_a_trained_encoder_are_joined_before_the_memory_learns(options, tiny_model, tmp_path):

@@ -25,6 +25,7 @@ CHANGES = [
     {"device": "cpu"}, {"steps": None, "minutes": 2.5}, {"steps": 61}, {"shares": [0.5, 0.25, 0.25]},
     {"encoder": "runs/x"}, {"fit_weight": 0.5}, {"precision": "auto"}, {"test": False}, {"name": "a name"},
     {"ink": "bright"}, {"crop": True}, {"mirrors": True}, {"pair_classes": 128}, {"encoder_rate": 2.5e-3},
+    {"teacher": "pretrained:omniglot-5w1s"},
     {"cached_images": 1000},
 ]  # fmt: skip
 BOOKKEEPING = ({"data_dir": "da ta"}, {"device": "cpu"}, {"name": "a name"})
@@ -125,6 +126,7 @@ def test_a_value_that_looks_like_an_option_is_read_back_from_the_command(monkeyp
         ({"model": {"num_slots": 4}}, "got 5 examples in a task; this model's memory holds 4"),
         ({"model": {"wrong": 4}}, "wrong"),
         ({"model": {"step_size": -1.0}}, "got step_size=-1.0; it is learned in logarithms"),
+        ({"teacher": "x", "encoder": "runs/y"}, "got teacher='x' and encoder='runs/y'; an encoder that is already"),
         ({"name": "../x"}, "without separators"),
         ({"test": False, "train_on": "train+validation"}, "validation classes trained on measure nothing"),
     ],

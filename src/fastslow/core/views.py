@@ -25,6 +25,36 @@ def views_of(images: Float[Tensor, "batch 1 size size"]) -> Float[Tensor, "views
     return torch.cat([turned, turned.flip(3)])
 
 
+def seen_from(view: int, again: int) -> int:
+    """Which view of an image it is that is seen where its view `view` is itself looked at in view `again`."""
+    mirrored, turns = divmod(view, NUM_VIEWS // 2)
+    mirrored_again, turns_again = divmod(again, NUM_VIEWS // 2)
+    turned = turns + (-turns_again if mirrored else turns_again)  # a mirror image turns the other way
+    return turned % (NUM_VIEWS // 2) + (mirrored != mirrored_again) * (NUM_VIEWS // 2)
+
+
+def features_of_views(
+    encoder: ImageEncoder, images: Float[Tensor, "batch 1 size size"]
+) -> Float[Tensor, "views batch features"]:
+    """What an encoder makes of every view of each image, in the order of `views_of`, by one pass a view.
+
+    One that joins views sees in each the same eight, in another order.
+
+    Args:
+        encoder: of the images' size.
+        images: in [0, 1].
+
+    Returns:
+        Shape (`NUM_VIEWS`, batch, features).
+    """
+    if not (isinstance(encoder, ViewsEncoder) and encoder.joins):
+        features: Tensor = encoder(views_of(images))
+        return features.reshape(NUM_VIEWS, len(images), -1)
+    seen = encoder.joined(images).reshape(len(images), NUM_VIEWS, -1)
+    orders = [[seen_from(view, again) for again in range(NUM_VIEWS)] for view in range(NUM_VIEWS)]
+    return torch.stack([encoder.on_axes(seen[:, order].flatten(1)) for order in orders])
+
+
 class ViewsEncoder(ImageEncoder):
     r"""An encoder that sees each image in `NUM_VIEWS` views; their features are joined and put on principal axes.
 
@@ -60,7 +90,11 @@ class ViewsEncoder(ImageEncoder):
         """Images (batch, 1, size, size) in [0, 1] to features (batch, num_features)."""
         if not self.joins:
             return super().forward(images)
-        features: Tensor = (self.joined(images) - self.mean) @ self.axes / NUM_VIEWS**0.5
+        return self.on_axes(self.joined(images))
+
+    def on_axes(self, joined: Float[Tensor, "batch views_times_features"]) -> Float[Tensor, "batch features"]:
+        """Features of all views of an image side by side, on the axes."""
+        features: Tensor = (joined - self.mean) @ self.axes / NUM_VIEWS**0.5
         return features
 
     def joined(self, images: Float[Tensor, "batch 1 size size"]) -> Float[Tensor, "batch views_times_features"]:

@@ -31,7 +31,7 @@ LATER: dict[str, Any] = {"fit_weight": 0.0, "test": True, "precision": "float32"
 #: Options that came after results had been named: at these values, what was done before, they stay out of a cell.
 ADDED: dict[str, Any] = {
     "ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3, "cached_images": 2**17,
-    "same_alphabet": False, "wrong_labels": 0.0, "rotations": "none",
+    "same_alphabet": False, "wrong_labels": 0.0, "rotations": "none", "teacher": None,
 }  # fmt: skip
 #: Those of them that make the episodes of an evaluation other ones.
 HARDER = ("same_alphabet", "wrong_labels", "rotations")
@@ -64,6 +64,8 @@ def fewshot_cell(options: Mapping[str, Any]) -> Cell:
     kept = {name: value for name, value in plain.items() if name not in (*BOOKKEEPING, *retired)}
     kept |= {"task": f"{way}w{shot}s", "length": length, "part": "test" if kept.pop("test", True) else "validation"}
     kept["encoder"] = without_seed(kept.get("encoder"), seed)
+    if "teacher" in kept:
+        kept["teacher"] = without_seed(kept["teacher"], seed)
     kept["model"] = underscored(kept.get("model") or {})
     if is_folder_name(data):
         kept["folder"] = hashlib.sha256(os.path.abspath(data).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]

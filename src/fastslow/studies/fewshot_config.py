@@ -74,6 +74,9 @@ class FewShotConfig:
     """Shares of the length for the three stages: encoder, memory on cached features, everything end to end."""
     encoder: Path | None = None
     """A run folder whose trained encoder to start from; skips the first stage."""
+    teacher: str | None = None
+    """A model to whose features the encoder stage draws its own (distillation): pretrained:NAME, a run folder, a file.
+    """
     fit_weight: float = 0.0
     """Weight of Eq. 11, which fits the predictors to the true gradient, beside the query loss in tasks."""
     mirrors: bool = False
@@ -111,6 +114,11 @@ class FewShotConfig:
             )
         if not (all(0 <= share < math.inf for share in self.shares) and sum(self.shares) > 0):
             raise InputError(f"got shares={self.shares}; give three shares, none negative, not all zero")
+        if self.teacher is not None and self.encoder is not None:
+            raise InputError(
+                f"got teacher={shown(self.teacher)} and encoder={shown(str(self.encoder))}; an encoder that is already "
+                "trained is taught nothing: leave out one of the two"
+            )
         if self.name is not None:
             refuse_bad_name(self.name)
         model = self.model_config()

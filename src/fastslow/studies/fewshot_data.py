@@ -63,17 +63,14 @@ def load_data(config: FewShotConfig) -> FewShotData:
         ValueError: if there are none, or they cannot give a single task.
     """
     size = config.model_config().image_size
-    images, split = load_source(
-        config.data, data_dir=config.data_dir, split=config.split, image_size=size, ink=config.ink, crop=config.crop
-    )
+    images, split = _source(config, size)
     if images.images.shape[1:] != (size, size):
         raise InputError(
             f"got image_size={size}; the images of {config.data} are {images.images.shape[1]} pixels high and "
             f"{images.images.shape[2]} wide: leave model.image_size out"
         )
     notes: list[str] = []
-    classes = split.train if config.train_on == "train" else split.train_and_validation
-    trained = images.select(classes)
+    trained = images.select(_classes(config, split))
     train = (trained.with_mirrors() if config.mirrors else trained).with_rotations()
     queries = _queries(train, config, config.queries, "training", notes)
     validation_part = _validation_part(images, split, config, notes)
@@ -86,6 +83,24 @@ def load_data(config: FewShotConfig) -> FewShotData:
         images, split, trained, train, validation, part, queries, validation_queries,
         _queries(measured, config, QUERIES_PER_CLASS, "the final figure", notes), tuple(notes),
     )  # fmt: skip
+
+
+def load_trained(config: FewShotConfig, image_size: int) -> ClassImages:
+    """The images of `FewShotData.trained` in another size, in the same order."""
+    images, split = _source(config, image_size)
+    return images.select(_classes(config, split))
+
+
+def _source(config: FewShotConfig, image_size: int) -> tuple[ClassImages, Split]:
+    return load_source(
+        config.data, data_dir=config.data_dir, split=config.split, image_size=image_size, ink=config.ink,
+        crop=config.crop,
+    )  # fmt: skip
+
+
+def _classes(config: FewShotConfig, split: Split) -> tuple[int, ...]:
+    """Those to train on."""
+    return split.train if config.train_on == "train" else split.train_and_validation
 
 
 def _validation_part(images: ClassImages, split: Split, config: FewShotConfig, notes: list[str]) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
 from fastslow.core.encoders import ImageEncoder
-from fastslow.core.views import ViewsEncoder
-from fastslow.errors import InputError
+from fastslow.core.views import NUM_VIEWS, ViewsEncoder
+from fastslow.errors import InputError, shown
 from fastslow.methods import build_method
 from fastslow.methods.base import Method
 from fastslow.methods.config import ModelConfig, refuse_overfull
-from fastslow.methods.files import load_model
+from fastslow.methods.files import load_model, locate_model
 from fastslow.methods.networks import MemoryMethod
 from fastslow.methods.protonet import PrototypicalNetwork
 from fastslow.protocol.classes import ENTRY, trained_on
 from fastslow.studies.fewshot_config import FewShotConfig
-from fastslow.studies.fewshot_data import FewShotData
+from fastslow.studies.fewshot_data import FewShotData, load_trained
 from fastslow.studies.fewshot_record import Record
 from fastslow.training.device import pick_device
 from fastslow.training.interruption import Stop
@@ -26,6 +28,7 @@ from fastslow.training.stage import Stage
 from fastslow.training.stages.episodes import end_to_end_stage, memory_stage
 from fastslow.training.stages.pairs import PairsStage
 from fastslow.training.stages.predictor_fit import PredictorFit, predictors_of
+from fastslow.training.teacher import Teacher, Teaching
 from fastslow.training.validation import Validation
 
 #: In the order of `FewShotConfig.shares`; the number of a stage goes into the seed of its tasks.
@@ -83,6 +86,7 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
             "num_classes": config.pair_classes,
             "learning_rate": config.encoder_rate,
             "joined_on": data.trained,
+            "teacher": None if config.teacher is None else Teacher(partial(_teaching, config, config.teacher), stop),
         },
         "memory": {**tasks, "change_seed": config.seed, "cached_images": config.cached_images},
         "end_to_end": {**tasks, "tasks": config.tasks},
@@ -115,6 +119,12 @@ def plan_stages(config: FewShotConfig, method: Method[Any]) -> dict[str, float]:
     planned = {name: shares[name] for name in method.stages if shares[name] > 0}
     if config.encoder is not None:
         planned.pop("encoder", None)
+    elif config.teacher is not None and "encoder" not in planned:
+        raise InputError(
+            f"got teacher={shown(config.teacher)} and no stage that trains the encoder alone, which is what a teacher "
+            f"teaches; method {config.method} trains in {', '.join(method.stages)}, with shares={config.shares} for "
+            f"{', '.join(STAGES)}: give the encoder stage a share, or leave out the teacher"
+        )
     elif not planned:
         raise InputError(
             f"got shares={config.shares} for {', '.join(STAGES)}; method {config.method} trains in "
@@ -148,13 +158,32 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], 
     if config.encoder is None:
         if isinstance(encoder, ViewsEncoder):
             say(f"when the encoder is trained, {to_join}")
-        return Record(config.plain(), data.checksum, classes)
+        return Record(config.plain(), data.checksum, _with_the_teachers(classes, config, data, say))
     model = load_model(config.encoder)
     _take_over(encoder, model.method.encoder)
     if isinstance(encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
         say(to_join)
         encoder.fit(data.trained.images, data.trained.labels)
     return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
+
+
+def _with_the_teachers(
+    classes: dict[str, Any], config: FewShotConfig, data: FewShotData, say: Callable[[str], object]
+) -> dict[str, Any] | None:
+    """Classes trained on, with those of the teacher if there is one."""
+    if config.teacher is None:
+        return classes
+    model = load_model(config.teacher)
+    say(f"the teacher sees {len(data.trained.images)} images in {NUM_VIEWS} views each, before the first step")
+    return _joined(classes, model.details.get(ENTRY))
+
+
+def _teaching(config: FewShotConfig, source: str) -> Teaching:
+    """A model to learn from, and the images to train on in its size."""
+    sha256 = hashlib.sha256(locate_model(source).read_bytes()).hexdigest()
+    model = load_model(source)
+    images = load_trained(config, model.config.image_size)
+    return Teaching(model.method.encoder.folded(), images, config.mirrors, sha256)
 
 
 def _take_over(encoder: ImageEncoder, trained: ImageEncoder) -> None:

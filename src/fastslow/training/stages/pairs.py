@@ -16,6 +16,7 @@ from fastslow.methods.base import Method
 from fastslow.training import distributed
 from fastslow.training.drawings import Drawings
 from fastslow.training.precision import bfloat16_is_quicker, embedded
+from fastslow.training.teacher import Teacher
 from fastslow.training.validation import Validation
 
 
@@ -36,6 +37,7 @@ class PairsStage:
         num_classes: classes a step, at most as many as have two drawings.
         precision: "auto" for convolutions in bfloat16 where a short measurement says that it is quicker.
         joined_on: images that views are joined on; those to train on if None.
+        teacher: what the features are drawn to beside; None for nothing.
 
     Raises:
         ValueError: if there are fewer than two classes of two drawings, they do not divide among the processes, or
@@ -58,11 +60,12 @@ class PairsStage:
         num_classes: int = 64,
         precision: Literal["float32", "auto"] = "float32",
         joined_on: ClassImages | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.method, self.judge, self.validation, self.generator = method, judge, validation, generator
         self.share, self.learning_rate, self.precision = share, learning_rate, precision
         self.bfloat16 = False
-        self.joined_on = joined_on or images
+        self.joined_on, self.teacher = joined_on or images, teacher
         if isinstance(method.encoder, ViewsEncoder):
             method.encoder.refuse_too_few(len(self.joined_on.images))
         pairs = min(num_classes, max(2, int((images.labels.bincount() > 1).sum())))
@@ -78,6 +81,8 @@ class PairsStage:
         """See `Stage.begin`."""
         if isinstance(self.method.encoder, ViewsEncoder):
             self.method.encoder.joins = False
+        if self.teacher is not None:
+            self.teacher.begin()
         if step == 0:
             self.method.begin(self.name)
             if self.precision == "auto":
@@ -87,10 +92,10 @@ class PairsStage:
         """See `Stage.loss`."""
         self.method.train()
         batch = self.sampler.sample()
-        pairs = torch.stack([batch.support_indices[0], _by_label(batch)], dim=1)
-        images = self.drawings.changed(distributed.share(pairs))
-        features = embedded(self.method.embed, images, bfloat16=self.bfloat16)
-        return self.method.pair_loss(features.reshape(-1, 2, *features.shape[1:]))
+        pairs = distributed.share(torch.stack([batch.support_indices[0], _by_label(batch)], dim=1))
+        features = embedded(self.method.embed, self.drawings.changed(pairs), bfloat16=self.bfloat16)
+        loss = self.method.pair_loss(features.reshape(-1, 2, *features.shape[1:]))
+        return loss if self.teacher is None else loss + self.teacher.loss(features.flatten(1), pairs.flatten())
 
     def validate(self) -> dict[str, Any]:
         """See `Stage.validate`."""
@@ -109,6 +114,7 @@ class PairsStage:
         """See `Stage.state_dict`."""
         return {
             "sampler": self.sampler.state_dict(), "generator": self.generator.get_state(), "bfloat16": self.bfloat16,
+            "teacher": None if self.teacher is None else self.teacher.sha256,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -118,6 +124,9 @@ class PairsStage:
         if not isinstance(state["bfloat16"], bool):
             raise InputError(f"got bfloat16={shown(state['bfloat16'])}; true or false was expected")
         self.bfloat16 = state["bfloat16"]
+        if self.teacher is not None:
+            began_with = state["teacher"]
+            self.teacher.sha256 = None if began_with is None else str(began_with)
 
 
 def _by_label(batch: EpisodeBatch) -> Tensor:
