@@ -138,6 +138,26 @@ def test_what_is_off_the_sheet_is_not_there(browser):
     assert browser.run("document.querySelector('#back').disabled") is False
 
 
+def test_a_stroke_that_is_taken_back_while_it_is_drawn_goes_on_as_another(browser):
+    box = browser.run("(({x, y, width}) => [x, y, width])(document.querySelector('#pad').getBoundingClientRect())")
+
+    def mouse(kind, x, y):
+        at = {"x": box[0] + x * box[2], "y": box[1] + y * box[2]}
+        browser.call("Input.dispatchMouseEvent", type=f"mouse{kind}", **at, button="left", buttons=1, clickCount=1)
+
+    draw(browser, [[(0.1, 0.1), (0.2, 0.2)]])
+    mouse("Pressed", 0.3, 0.3)
+    mouse("Moved", 0.4, 0.4)
+    control_z(browser)
+    control_z(browser)
+    mouse("Moved", 0.5, 0.5)
+    mouse("Moved", 0.6, 0.5)
+    mouse("Released", 0.6, 0.5)
+    assert browser.run("document.querySelector('#clear').disabled") is False
+    control_z(browser)
+    assert browser.run("document.querySelector('#clear').disabled") is True
+
+
 def rename_second(browser, name):
     field = "document.querySelectorAll('.rename')[1]"
     browser.run(f"{field}.value = {name!r}; {field}.dispatchEvent(new Event('change'))")
@@ -397,7 +417,7 @@ def test_the_written_file_opens_by_itself(tmp_path, capsys):
         (tmp_path / "signs").mkdir()
         (tmp_path / "blank.png").rename(tmp_path / "signs" / "blank.png")
         drop(page, tmp_path / "signs")
-        page.wait("document.querySelector('#status').innerText.includes('Choose it by “Import a folder”.')")
+        page.wait("document.querySelector('#status').innerText.includes('Use “Import a folder”.')")
         assert page.errors == []
 
 

@@ -338,7 +338,9 @@ def test_places_and_models_that_cannot_be_used_are_refused_by_the_command(tmp_pa
     assert said.startswith("error: file is a file, and a folder is needed there: give a folder that you may write to")
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "manifest.json").write_text('{"name": "a page of the web"}', encoding="utf-8")
-    assert "manifest.json is of something else" in fails(capsys, "export", "--model", MODEL, "--out", "page")
+    for other in ("[1]", '\ufeff{"name": "a page"}', '{"name": "a page of the web"}'):
+        (tmp_path / "page" / "manifest.json").write_text(other, encoding="utf-8")
+        assert "manifest.json is of something else" in fails(capsys, "export", "--model", MODEL, "--out", "page")
     assert [path.name for path in (tmp_path / "page").iterdir()] == ["manifest.json"]
     bare = MODEL.removeprefix("pretrained:")
     assert f"there is no model {bare}: write {MODEL} for" in fails(capsys, "export", "--model", bare, "--out", "out")

@@ -34,6 +34,7 @@ VECTORS = {"model": None}
         ("/learn", {"vectors": [], "labels": []}, "an empty list of vectors"),
         ("/learn", {"images": ["*"], "labels": ["a"]}, "got no vectors; this learner has no model"),
         ("/learn", {"vectors": [[1.0, 2.0]], "labels": [7.0]}, "labels.0: a text"),
+        ("/learn", {"vectors": [[1.0, 2.0]], "labels": ["a"], "max_examples": 5}, "max_examples: "),
         ("/forget", {}, "got neither label nor example; give one of the two"),
         ("/forget", {"label": "near", "example": 0}, "got label and example; give one of the two"),
         ("/forget", {"label": 1.5}, "label: a text of 1 to 200"),

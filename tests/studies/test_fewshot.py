@@ -223,7 +223,7 @@ def taught(options, tiny_model, tmp_path):
 def test_a_run_with_a_teacher_resumes_bit_for_bit_and_with_no_other(options, taught, tmp_path):
     said = []
     run(taught, tmp_path / "whole", say=said.append)
-    assert said == ["the teacher sees 800 images in 8 views each, before the first step"]
+    assert said == ["all images are embedded by the teacher in 8 views each, before the next step"]
     with pytest.raises(Interrupted):
         run(taught, tmp_path / "parts", on_progress=stop_after(4), say=said.append)
     model = tmp_path / "teacher" / "model.safetensors"
@@ -234,9 +234,9 @@ def test_a_run_with_a_teacher_resumes_bit_for_bit_and_with_no_other(options, tau
         if wrong is not None:
             model.write_bytes(wrong)
         with pytest.raises(InputError, match=message):
-            run({"name": "c"}, tmp_path / "parts", resume=True)
+            run({"name": "c"}, tmp_path / "parts", resume=True, say=said.append)
     model.write_bytes(content)
-    run({"name": "c"}, tmp_path / "parts", resume=True)
+    run({"name": "c"}, tmp_path / "parts", resume=True, say=said.append)
     assert equal(weights(tmp_path / "whole" / "c"), weights(tmp_path / "parts" / "c"))
     run(dataclasses.replace(taught, teacher=None), tmp_path / "untaught")
     assert not equal(weights(tmp_path / "whole" / "c"), weights(tmp_path / "untaught" / "c"))

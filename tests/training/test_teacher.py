@@ -15,6 +15,7 @@ from fastslow.training.interruption import Abandoned, Stop
 from fastslow.training.teacher import Teacher, Teaching, taught_features, unlikeness
 
 SIZE, DIM = 8, 6
+CPU = torch.device("cpu")
 
 
 def make_encoder(seed=0, *, views=False):
@@ -32,7 +33,7 @@ def make_images(seed=0):
 
 def make_teacher(*encoders, sha256="a" * 64):
     given = iter(encoders)
-    return Teacher(lambda: Teaching(next(given), make_images(), mirrors=True, sha256=sha256), Stop())
+    return Teacher(lambda: Teaching(next(given), make_images(), mirrors=True, sha256=sha256), Stop(), CPU)
 
 
 @pytest.mark.parametrize("mirrors", [False, True])
@@ -42,7 +43,7 @@ def test_features_taught_are_those_of_each_image_trained_on(views, mirrors):
     if views:
         encoder.fit(images.images, images.labels)
     trained_on = (images.with_mirrors() if mirrors else images).with_rotations()
-    found = taught_features(Teaching(encoder, images, mirrors, "a"), Stop())
+    found = taught_features(Teaching(encoder, images, mirrors, "a"), Stop(), CPU)
     with torch.no_grad():
         assert_close(found, encoder(to_unit(trained_on.images)), rtol=1e-4, atol=1e-5)
 
@@ -84,6 +85,8 @@ def test_another_teacher_is_refused_before_it_is_asked():
     teacher = make_teacher(make_encoder(), make_encoder())
     teacher.begin()
     teacher.begin()  # as where a run goes on
+    teacher.end()
+    assert teacher.features is None
     other = make_teacher(None, sha256="b" * 64)
     other.sha256 = teacher.sha256
     with pytest.raises(InputError, match="got a teacher of SHA-256 bbbbbbbb; this run was begun with one of aaaaaaaa"):

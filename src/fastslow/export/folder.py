@@ -51,12 +51,16 @@ def refuse_unusable(out: Path) -> None:
 
 def _refuse_other_manifest(path: Path) -> None:
     """Refuses to replace the manifest of a web page or of an extension; one of ours is, of whatever version."""
+    if not path.exists():
+        return
     try:
-        content = read_json(path)
+        ours = {"format", "files"} <= read_json(path).keys()
     except InputError:
-        return  # there is none, or a damaged one
-    if not {"format", "files"} <= content.keys():
-        raise InputError(f"{shown_path(path)} is of something else, and would be lost: give another folder")
+        ours = False
+    if not ours:
+        raise InputError(
+            f"{shown_path(path)} is of something else or damaged, and would be lost: give another folder, or remove it"
+        )
 
 
 def export_model(model: TrainedModel, out: Path, *, source: str = "") -> Manifest:

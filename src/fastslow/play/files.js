@@ -27,25 +27,29 @@ async function dropped(transfer) {
   const files = chosen([...transfer.files]); // now: when there is more to wait for, they are gone
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (entries.every((entry) => entry.isFile)) return files;
-  try {
-    return (await Promise.all(entries.map(filesOf))).flat();
-  } catch {
-    // A page that was opened as a file may not look into folders.
-    throw new Refusal("This browser does not let the page look into that folder. Choose it by “Import a folder”.");
-  }
+  return (await Promise.all(entries.map(filesOf))).flat();
 }
 
 async function filesOf(entry) {
   const path = entry.fullPath.replace(/^\//, "");
-  if (entry.isFile) return [{ path, file: await new Promise((give, fail) => entry.file(give, fail)) }];
+  if (entry.isFile) return [{ path, file: await asked((give, fail) => entry.file(give, fail)) }];
   const reader = entry.createReader();
   const found = [];
   for (;;) {
-    const some = await new Promise((give, fail) => reader.readEntries(give, fail)); // a hundred at a time
+    const some = await asked((give, fail) => reader.readEntries(give, fail)); // a hundred at a time
     if (some.length === 0) break;
     found.push(...some);
   }
   return (await Promise.all(found.map(filesOf))).flat();
+}
+
+/** What a browser gives of a folder; a page that was opened as a file may not look into one. */
+async function asked(question) {
+  try {
+    return await new Promise(question);
+  } catch {
+    throw new Refusal("This browser does not let the page read what lies in that folder. Use “Import a folder”.");
+  }
 }
 
 /** Teaches a project more: each picture under its name. What could not be read is told, file by file. */

@@ -44,11 +44,17 @@ function createPad(canvas, changed) {
     if (next !== strokes) change(next);
   }
 
+  /** Has what follows be another stroke. */
+  function lift() {
+    keys.down = false;
+    outside = true;
+  }
+
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || drawing !== null) return;
     drawing = event.pointerId;
     canvas.setPointerCapture(event.pointerId);
-    keys.used = outside = false;
+    keys.used = keys.down = outside = false;
     change([...strokes, [placeOf(event)]]);
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -83,11 +89,11 @@ function createPad(canvas, changed) {
     isBlank: () => strokes.length === 0,
     strokes: () => strokes,
     clear() {
-      keys.down = false;
+      lift();
       change([]);
     },
     takeBack() {
-      keys.down = false;
+      lift();
       change(strokes.slice(0, -1));
     },
     usesKeys: () => keys.used === true,

@@ -250,8 +250,10 @@ const PASSES = 40; // made before anybody draws
       element("name").focus(); // the letter goes there
     }
   });
+  const playable = CHALLENGES.filter(({ classes }) => classes <= engine.numClasses);
+  element("challenges").closest("section").hidden = playable.length === 0;
   element("challenges").replaceChildren(
-    ...CHALLENGES.filter(({ classes }) => classes <= engine.numClasses).map((kind) =>
+    ...playable.map((kind) =>
       made(
         "li",
         {},

@@ -231,7 +231,7 @@ def _parts(file: IO[bytes]) -> Iterator[bytes]:
 async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, NotFittedError):
         return refusal(409, "nothing has been learned yet; send examples to /learn first")
-    return refusal(422, in_options(str(error)))
+    return refusal(422, str(error) if isinstance(error, bodies.BodyError) else in_options(str(error)))
 
 
 async def _failed_disk(request: Request, error: Exception) -> Response:

@@ -178,6 +178,10 @@ class Refusal(BaseModel):
     error: str
 
 
+class BodyError(InputError):
+    """A body that is none of its kind: the message speaks of its fields."""
+
+
 def read_body(content: bytes, kind: type[T]) -> T:
     """A body of one kind.
 
@@ -186,16 +190,18 @@ def read_body(content: bytes, kind: type[T]) -> T:
     """
     try:
         given = from_json(content.decode("utf-8"), "the body")
+    except InputError as error:
+        raise BodyError(str(error)) from error
     except UnicodeDecodeError as error:
-        raise InputError("the body is no text in UTF-8; send JSON") from error
+        raise BodyError("the body is no text in UTF-8; send JSON") from error
     try:
         body = kind.model_validate(given)
     except ValidationError as error:
-        raise InputError(_first(error)) from error
+        raise BodyError(_first(error)) from error
     except (OverflowError, RecursionError) as error:
-        raise InputError("the body holds numbers too large; send numbers of 64 bits") from error
+        raise BodyError("the body holds numbers too large; send numbers of 64 bits") from error
     if not _is_text(given.get("labels"), given.get("label")):
-        raise InputError("a label holds half of a character (a lone surrogate); send text")
+        raise BodyError("a label holds half of a character (a lone surrogate); send text")
     return body
 
 

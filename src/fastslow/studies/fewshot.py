@@ -25,11 +25,11 @@ from fastslow.protocol.result import Provenance, Result, write_result
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.fewshot_data import FewShotData, load_data
 from fastslow.studies.fewshot_record import Record, resume_record
-from fastslow.studies.fewshot_training import FewShotTraining, Sizes, begin_record, build_training
+from fastslow.studies.fewshot_training import FewShotTraining, Sizes, begin_record, build_training, meet_teacher
 from fastslow.studies.names import refuse_bad_name
 from fastslow.training import distributed
 from fastslow.training.length import Length
-from fastslow.training.loop import CHECKPOINT, Progress, train
+from fastslow.training.loop import CHECKPOINT, Clock, Progress, train
 from fastslow.training.run import Run, refuse_unreadable
 
 
@@ -79,6 +79,7 @@ def run_fewshot(
                 record = begin_record(config, data, training.method, say)
             else:
                 record.refuse_other(data.checksum, len(training.stages))
+            meet_teacher(training, record, 0 if state is None else parse(Clock, state["clock"]).stage, say)
             if run is not None:
                 _announce(run, record, data, say)
             clock = train(

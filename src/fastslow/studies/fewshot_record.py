@@ -27,6 +27,7 @@ class Record:
         lengths: that it had before: "steps" and "minutes", and "stage" and "step" at which each was given up.
         machines: that it was trained on, one after another: "device" and "processes", and "bfloat16", whether the
             encoder stage was in it.
+        teacher: SHA-256 of the file of the teacher, if there is one.
     """
 
     options: dict[str, Any]
@@ -34,6 +35,7 @@ class Record:
     trained_on: dict[str, Any] | None
     lengths: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     machines: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         for name, wanted in _ENTRIES.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -86,7 +85,7 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
             "num_classes": config.pair_classes,
             "learning_rate": config.encoder_rate,
             "joined_on": data.trained,
-            "teacher": None if config.teacher is None else Teacher(partial(_teaching, config, config.teacher), stop),
+            "teacher": None if config.teacher is None else _teacher(config, config.teacher, stop, method),
         },
         "memory": {**tasks, "change_seed": config.seed, "cached_images": config.cached_images},
         "end_to_end": {**tasks, "tasks": config.tasks},
@@ -101,6 +100,10 @@ def build_training(config: FewShotConfig, data: FewShotData, sizes: Sizes | None
         for name, share in plan_stages(config, method).items()
     ]
     return FewShotTraining(method, stages, stop)
+
+
+def _teacher(config: FewShotConfig, source: str, stop: Stop, method: Method[Any]) -> Teacher:
+    return Teacher(lambda: _teaching(config, source)[0], stop, method.encoder.log_sharpness.device)
 
 
 def _rate(method: Method[Any], stage: str) -> dict[str, float]:
@@ -158,7 +161,15 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], 
     if config.encoder is None:
         if isinstance(encoder, ViewsEncoder):
             say(f"when the encoder is trained, {to_join}")
-        return Record(config.plain(), data.checksum, _with_the_teachers(classes, config, data, say))
+        if config.teacher is None:
+            return Record(config.plain(), data.checksum, classes)
+        teaching, taught_on = _teaching(config, config.teacher)
+        if not torch.equal(teaching.images.labels, data.trained.labels):
+            raise InputError(
+                f"got {len(teaching.images.labels)} images for the teacher, which sees {teaching.encoder.image_size} "
+                f"pixels, and {len(data.trained.labels)} of other classes for the model; leave out the teacher"
+            )
+        return Record(config.plain(), data.checksum, _joined(classes, taught_on), teacher=teaching.sha256)
     model = load_model(config.encoder)
     _take_over(encoder, model.method.encoder)
     if isinstance(encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
@@ -167,23 +178,32 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], 
     return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
 
 
-def _with_the_teachers(
-    classes: dict[str, Any], config: FewShotConfig, data: FewShotData, say: Callable[[str], object]
-) -> dict[str, Any] | None:
-    """Classes trained on, with those of the teacher if there is one."""
-    if config.teacher is None:
-        return classes
-    model = load_model(config.teacher)
-    say(f"the teacher sees {len(data.trained.images)} images in {NUM_VIEWS} views each, before the first step")
-    return _joined(classes, model.details.get(ENTRY))
+def meet_teacher(training: FewShotTraining, record: Record, stage: int, say: Callable[[str], object]) -> None:
+    """Tells the encoder stage, if it is yet to be done, which teacher the run was begun with; says what is to come.
+
+    Args:
+        training: that begins or goes on.
+        record: of the run.
+        stage: number of the stage that it is in.
+        say: called before silent work of minutes, in words.
+    """
+    for one in training.stages[stage:]:
+        teacher = getattr(one, "teacher", None)  # the encoder stage has it
+        if isinstance(teacher, Teacher):
+            teacher.sha256 = record.teacher
+            say(f"all images are embedded by the teacher in {NUM_VIEWS} views each, before the next step")
 
 
-def _teaching(config: FewShotConfig, source: str) -> Teaching:
-    """A model to learn from, and the images to train on in its size."""
+def _teaching(config: FewShotConfig, source: str) -> tuple[Teaching, dict[str, Any] | None]:
+    """A model to learn from with the images to train on in its size, and the classes that it was trained on itself."""
     sha256 = hashlib.sha256(locate_model(source).read_bytes()).hexdigest()
     model = load_model(source)
-    images = load_trained(config, model.config.image_size)
-    return Teaching(model.method.encoder.folded(), images, config.mirrors, sha256)
+    size = model.config.image_size
+    try:
+        images = load_trained(config, size)
+    except InputError as error:
+        raise InputError(f"for the teacher, which sees images of {size} pixels: {error}") from error
+    return Teaching(model.method.encoder.folded(), images, config.mirrors, sha256), model.details.get(ENTRY)
 
 
 def _take_over(encoder: ImageEncoder, trained: ImageEncoder) -> None:

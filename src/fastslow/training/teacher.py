@@ -25,7 +25,7 @@ class Teaching(NamedTuple):
     """An encoder to learn from, and what it sees.
 
     Attributes:
-        encoder: under frozen statistics, on the CPU.
+        encoder: under frozen statistics.
         images: the classes to train on, upright, of its size.
         mirrors: whether mirror images of them are trained on.
         sha256: of the file that the encoder is from.
@@ -43,13 +43,14 @@ class Teacher:
     Args:
         read: gives what there is to learn from; called at `begin`.
         stop: by which the user stops it.
+        device: to embed on.
 
     Attributes:
-        sha256: of the teacher that it was begun with, for checkpoints; None before.
+        sha256: of the teacher that the run was begun with, if that is known.
     """
 
-    def __init__(self, read: Callable[[], Teaching], stop: Stop) -> None:
-        self.read, self.stop = read, stop
+    def __init__(self, read: Callable[[], Teaching], stop: Stop, device: torch.device) -> None:
+        self.read, self.stop, self.device = read, stop, device
         self.sha256: str | None = None
         self.features: Tensor | None = None
 
@@ -66,7 +67,11 @@ class Teacher:
                 f"got a teacher of SHA-256 {teaching.sha256[:8]}; this run was begun with one of "
                 f"{shown(self.sha256)[1:9]}: put that in its place, or start another run"
             )
-        self.features, self.sha256 = taught_features(teaching, self.stop), teaching.sha256
+        self.features, self.sha256 = taught_features(teaching, self.stop, self.device), teaching.sha256
+
+    def end(self) -> None:
+        """Lets the features go."""
+        self.features = None
 
     def loss(self, features: Float[Tensor, "batch features"], places: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
         """`unlikeness` to the teacher's features of images, times `_WEIGHT`.
@@ -101,7 +106,7 @@ def unlikeness(features: Float[Tensor, "batch features"], taught: Float[Tensor, 
 
 
 @torch.no_grad()
-def taught_features(teaching: Teaching, stop: Stop) -> Float[Tensor, "images features"]:
+def taught_features(teaching: Teaching, stop: Stop, device: torch.device) -> Float[Tensor, "images features"]:
     """Features of the images, of their mirror images where those are trained on, and of all of these turned.
 
     Each image is seen in eight passes, also where the encoder joins eight views.
@@ -109,20 +114,21 @@ def taught_features(teaching: Teaching, stop: Stop) -> Float[Tensor, "images fea
     Args:
         teaching: encoder and images.
         stop: by which the user stops it.
+        device: to embed on.
 
     Returns:
-        In the order of `ClassImages.with_rotations`, after `with_mirrors` where `mirrors`.
+        On the CPU, in the order of `ClassImages.with_rotations`, after `with_mirrors` where `mirrors`.
 
     Raises:
         Abandoned: if the user wants to stop.
     """
-    passes = max(1, images_per_pass(teaching.encoder) * teaching.encoder.num_views // NUM_VIEWS)
-
-    def of_all_views(part: Tensor) -> Tensor:
-        stop.check()
-        return features_of_views(teaching.encoder, to_unit(part)).transpose(0, 1)
-
-    features = in_passes(of_all_views, teaching.images.images, passes)
+    encoder = teaching.encoder.to(device)
+    passes = max(1, images_per_pass(encoder) * encoder.num_views // NUM_VIEWS)
     mirrored = (0, NUM_VIEWS // 2) if teaching.mirrors else (0,)
-    blocks = [seen_from(mirror, turn) for turn in range(NUM_VIEWS // 2) for mirror in mirrored]
-    return torch.cat([features[:, block] for block in blocks])
+    trained_on = [seen_from(mirror, turn) for turn in range(NUM_VIEWS // 2) for mirror in mirrored]
+
+    def of_views(part: Tensor) -> Tensor:
+        stop.check()
+        return features_of_views(encoder, to_unit(part.to(device)))[trained_on].transpose(0, 1).cpu()
+
+    return in_passes(of_views, teaching.images.images, passes).transpose(0, 1).flatten(0, 1)

@@ -81,12 +81,12 @@ class PairsStage:
         """See `Stage.begin`."""
         if isinstance(self.method.encoder, ViewsEncoder):
             self.method.encoder.joins = False
-        if self.teacher is not None:
-            self.teacher.begin()
         if step == 0:
             self.method.begin(self.name)
             if self.precision == "auto":
                 self.bfloat16 = not distributed.any_process(not bfloat16_is_quicker(self.method.encoder))
+        if self.teacher is not None:
+            self.teacher.begin()  # the last: one process may abandon it, and the others must not wait for it
 
     def loss(self) -> Float[Tensor, ""]:
         """See `Stage.loss`."""
@@ -109,12 +109,13 @@ class PairsStage:
         if isinstance(encoder, ViewsEncoder):
             encoder.fit(self.joined_on.images, self.joined_on.labels, self.validation.stop.check)
             encoder.joins = True
+        if self.teacher is not None:
+            self.teacher.end()
 
     def state_dict(self) -> dict[str, Any]:
         """See `Stage.state_dict`."""
         return {
             "sampler": self.sampler.state_dict(), "generator": self.generator.get_state(), "bfloat16": self.bfloat16,
-            "teacher": None if self.teacher is None else self.teacher.sha256,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -124,9 +125,6 @@ class PairsStage:
         if not isinstance(state["bfloat16"], bool):
             raise InputError(f"got bfloat16={shown(state['bfloat16'])}; true or false was expected")
         self.bfloat16 = state["bfloat16"]
-        if self.teacher is not None:
-            began_with = state["teacher"]
-            self.teacher.sha256 = None if began_with is None else str(began_with)
 
 
 def _by_label(batch: EpisodeBatch) -> Tensor:
