@@ -79,13 +79,13 @@ def _is_open(path: str) -> bool:
 
 
 def _wrong_token(headers: Headers, token: str) -> str:
-    """What is wrong with the token that came; "" where nothing is."""
-    came = headers.get("authorization", "")
-    if hmac.compare_digest(came.encode("latin-1"), f"Bearer {token}".encode()):
+    """What is wrong with the token that was sent; "" where nothing is."""
+    sent = headers.get("authorization", "")
+    if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
         return ""
-    if not came:
+    if not sent:
         return "got no token; send the header Authorization: Bearer TOKEN"
-    if not came.startswith("Bearer "):
+    if not sent.startswith("Bearer "):
         return "got a header Authorization of another form; send Authorization: Bearer TOKEN"
     return "got another token than this server's; send the one that it was started with (--token-file, FASTSLOW_TOKEN)"
 
