@@ -79,12 +79,14 @@ function joined(first, second) {
 
 /** Eq. 3 by distance. */
 function address(query, slots, sharpness) {
-  const scores = slots.map(({ key }) => {
-    let score = 0;
-    for (let i = 0; i < key.length; i++) score += key[i] * (query[i] - 0.5 * key[i]);
-    return sharpness * score;
-  });
-  return softmax(scores);
+  return softmax(slots.map(({ key }) => sharpness * nearness(query, key)));
+}
+
+/** The larger, the nearer; among slots the same as less than half the squared distance. */
+function nearness(query, key) {
+  let sum = 0;
+  for (let i = 0; i < key.length; i++) sum += key[i] * (query[i] - 0.5 * key[i]);
+  return sum;
 }
 
 function softmax(scores) {
@@ -97,9 +99,10 @@ function softmax(scores) {
 /** Eq. 4: the mean of the slots' values. */
 function mean(slots, weights) {
   const sums = new Float64Array(slots[0].value.length);
-  slots.forEach(({ value }, s) => {
+  for (let s = 0; s < slots.length; s++) {
+    const { value } = slots[s];
     for (let i = 0; i < sums.length; i++) sums[i] += weights[s] * value[i];
-  });
+  }
   return sums;
 }
 

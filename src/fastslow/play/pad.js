@@ -153,7 +153,10 @@ function drawingOfStrokes(strokes, size) {
 
 /** The pixels of a canvas as a drawing. */
 function drawingOfImage(pixels, size, options) {
-  return Uint8Array.from(prepare(greyOf(pixels), size, options), (value) => Math.round(255 * value));
+  const prepared = prepare(greyOf(pixels), size, options);
+  const drawing = new Uint8Array(prepared.length);
+  for (let i = 0; i < drawing.length; i++) drawing[i] = Math.round(255 * prepared[i]);
+  return drawing;
 }
 
 /** The picture in a file as a drawing, cut to its ink. */

@@ -11,8 +11,11 @@ function rounded(value) {
   return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
 }
 
+function sinc(x) {
+  return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
+}
+
 function lanczos(x) {
-  const sinc = (t) => (t === 0 ? 1 : Math.sin(t * Math.PI) / (t * Math.PI));
   return x >= -LANCZOS && x < LANCZOS ? sinc(x) * sinc(x / LANCZOS) : 0;
 }
 
@@ -35,14 +38,15 @@ function kernels(from, to, inBytes) {
 /** Lines of pixels to shorter or longer ones. Pixels of a line lie `step` apart, lines `apart`; so do those of the
  * result, `toStep` and `toApart`. */
 function resizeLines(source, step, apart, result, toStep, toApart, lines, kernels, inBytes) {
-  kernels.forEach(({ first, shares }, at) => {
+  for (let at = 0; at < kernels.length; at++) {
+    const { first, shares } = kernels[at];
     for (let line = 0; line < lines; line++) {
       const start = line * apart + first * step;
       let sum = inBytes ? FIXED / 2 : 0;
       for (let i = 0; i < shares.length; i++) sum += shares[i] * source[start + i * step];
       result[line * toApart + at * toStep] = inBytes ? Math.min(255, Math.max(0, Math.floor(sum / FIXED))) : sum;
     }
-  });
+  }
 }
 
 /** An image {pixels, width, height} at another size: first its rows, then its columns. */
