@@ -33,6 +33,14 @@ def test_a_step_by_hand():
     assert_close(gates.hidden, torch.tensor([[0.5 * math.tanh(1.45), 0.75 * math.tanh(-3.0)]]))
 
 
+def test_a_forget_bias_keeps_a_share_of_the_state():
+    controller = LSTMController(input_size=1, dim=2, forget_bias=math.log(3))
+    for weight in (controller.weight_ih, controller.weight_hh):
+        nn.init.zeros_(weight)
+    _, state = controller(torch.zeros(1, 1), ControllerState(torch.zeros(1, 2), torch.tensor([[4.0, -8.0]])))
+    assert_close(state.cell, torch.tensor([[3.0, -6.0]]))  # g = tanh(0) adds nothing
+
+
 def test_a_step_from_zeros_needs_no_forget_gate():
     preactivation = torch.linspace(-2, 2, 24, dtype=torch.float64).view(3, 8)
     i, _, g, o = preactivation.chunk(4, -1)

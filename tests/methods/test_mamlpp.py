@@ -24,8 +24,8 @@ EVERY_CONTROL = pytest.mark.parametrize("control", ["none", "transductive"])
 def make_annealed(done, sizes="plain", **changes):
     """A small method of three steps, so much of its annealing over."""
     method = make("mamlpp", sizes, **changes)
-    method.steps, method.annealed_steps = 3, 100
-    method.num_losses += round(100 * done)
+    method.steps = 3
+    method.anneal(0.1 * done)
     return method
 
 
@@ -97,18 +97,12 @@ def test_at_first_the_gradient_takes_steps_for_constants():
     assert_close(slope_by_autograd(method, task, direction), expected, rtol=1e-5, atol=1e-7)
 
 
-def test_annealing_goes_by_the_losses_of_training_and_a_saved_method_goes_on():
-    method, task = make_annealed(0.0), make_task()
-    for _ in range(3):
-        method.loss(task)
-    method.eval().loss(task)
-    assert method.annealed() == 0.03
-    resumed = make_annealed(0.0)
-    resumed.load_state_dict(method.state_dict())
-    assert resumed.annealed() == 0.03
-    assert torch.equal(resumed.train().loss(task), method.train().loss(task))
-    method.num_losses += 1000
-    assert method.annealed() == 1
+def test_annealing_is_over_when_a_tenth_of_the_training_is():
+    method = make_annealed(0.0)
+    for done, annealed in ((0.0, 0.0), (0.03, 0.3), (0.1, 1.0), (0.7, 1.0)):
+        method.anneal(done)
+        assert method.annealed == pytest.approx(annealed)
+        assert method.is_first_order() == (done < 0.1)
 
 
 def test_the_stage_begins_with_the_batch_norm_of_the_encoder():

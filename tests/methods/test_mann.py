@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,9 @@ from torch.testing import assert_close
 
 from fastslow.core.encoders import ConvEncoder, ImageEncoder
 from fastslow.errors import InputError
+from fastslow.methods import build_method
 from fastslow.methods.base import Task
+from fastslow.methods.config import PRESETS
 from fastslow.methods.mann import MemoryAugmentedNetwork, least_used, read_written
 
 FEATURES, WAYS, ROWS, ROW_DIM, DIM, HEADS = 5, 3, 6, 4, 7, 2
@@ -184,6 +187,22 @@ def test_a_label_weighs_as_much_as_an_image_at_the_start():
     features = torch.randn(1000, 256)
     label = weight[:, 256:276].std()
     assert_close(label, (features @ weight[:, :256].mT).std(), rtol=0.05, atol=0)
+
+
+def test_there_are_rows_for_as_many_examples_as_the_configuration_has_slots_and_at_least_the_papers():
+    rows = {}
+    for slots in (26, 101):
+        config = dataclasses.replace(PRESETS["default"], method="mann", num_slots=slots)
+        rows[slots] = build_method(config).initial_state(1).memory.shape[1]
+    assert rows == {26: 128, 101: 404}
+
+
+def test_the_controller_starts_to_remember():
+    torch.manual_seed(0)
+    encoder = ImageEncoder(ConvEncoder(channels=(FEATURES,), image_size=2), None)
+    controller = MemoryAugmentedNetwork(encoder=encoder, num_classes=WAYS).controller
+    biases = (controller.bias_ih + controller.bias_hh).chunk(4)
+    assert [part.unique().tolist() for part in biases] == [[0], [1], [0], [0]]  # i, f, g, o
 
 
 def test_fewer_rows_than_heads_are_refused():

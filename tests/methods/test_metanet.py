@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -6,7 +7,9 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from fastslow.core.encoders import ConvEncoder, ImageEncoder
+from fastslow.methods import build_method
 from fastslow.methods.base import Task
+from fastslow.methods.config import PRESETS
 from fastslow.methods.metanet import MetaNetwork, example_gradients, preprocess
 
 FEATURES, WAYS, DIM, KEY, HIDDEN = 6, 3, 5, 4, 2
@@ -75,6 +78,18 @@ def slow_reference(method, support, labels, queries):
         middle = F.relu(dense(method.base_slow[0], low)) + F.relu(dense(inner, low))
         answers.append(dense(method.base_slow[1], middle) + dense(outer, middle))
     return torch.stack(answers)
+
+
+@pytest.mark.parametrize("ways", [5, 20])
+def test_the_first_example_of_a_task_is_remembered_to_its_end(ways):
+    torch.manual_seed(0)
+    d = build_method(dataclasses.replace(PRESETS["default"], method="metanet", n_way=ways)).d
+    inputs = torch.randn(ways, 50, 2, requires_grad=True)
+    state = d.initial_state(50)
+    for each in inputs:
+        _, state = d(each, state)
+    [slope] = torch.autograd.grad(state.hidden.square().sum(), inputs)
+    assert 0.3 < float(slope[0].norm() / slope[-1].norm()) < 3
 
 
 def test_gradients_are_prepared_by_hand():

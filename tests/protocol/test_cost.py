@@ -49,3 +49,9 @@ def test_gradient_steps_cost_more_operations_than_means(saved):
     plain = learning_cost(saved("protonet")[0], n_way=WAYS, n_shot=1)["learn_mflop"].mean
     tuned = learning_cost(saved("maml")[0], n_way=WAYS, n_shot=1)["learn_mflop"].mean
     assert tuned > 2 * plain
+
+
+def test_what_torch_loads_to_take_gradients_of_functions_is_no_cost_of_a_task(saved):
+    rises = [learning_cost(saved(name)[0], n_way=WAYS, n_shot=1).get("learn_mib") for name in ("protonet", "maml")]
+    if None not in rises:
+        assert rises[1].mean < rises[0].mean + 20

@@ -27,7 +27,7 @@ from fastslow.studies import fewshot_data, fewshot_training
 from fastslow.studies.fewshot import run_fewshot
 from fastslow.studies.fewshot_config import FewShotConfig
 from fastslow.studies.fewshot_record import Record, resume_record
-from fastslow.training.interruption import Interrupted
+from fastslow.training.interruption import Interrupted, Passes
 from fastslow.training.run import RUN_FILES
 from fastslow.training.validation import Validation
 
@@ -65,6 +65,8 @@ def stop_after(steps, number=signal.SIGINT):
     seen = []
 
     def interrupt(progress):
+        if isinstance(progress, Passes):
+            return
         seen.append(progress)
         if len(seen) == steps:
             os.kill(os.getpid(), number)
@@ -221,9 +223,15 @@ def taught(options, tiny_model, tmp_path):
 
 
 def test_a_run_with_a_teacher_resumes_bit_for_bit_and_with_no_other(options, taught, tmp_path):
-    said = []
-    run(taught, tmp_path / "whole", say=said.append)
+    said, seen = [], []
+    run(taught, tmp_path / "whole", say=said.append, on_progress=seen.append)
     assert said == ["all images are embedded by the teacher in 8 views each, before the next step"]
+    passes = [one for one in seen if isinstance(one, Passes)]
+    assert list(dict.fromkeys((one.what, one.unit) for one in passes)) == [
+        ("teacher", "images"), ("features", "images"), ("test", "images"), ("test", "episodes"),
+    ]  # fmt: skip
+    assert all(0 <= one.done <= one.total for one in passes)
+    assert (passes[0].done, passes[0].total, seen.index(passes[0])) == (0, 800, 0)
     with pytest.raises(Interrupted):
         run(taught, tmp_path / "parts", on_progress=stop_after(4), say=said.append)
     model = tmp_path / "teacher" / "model.safetensors"
@@ -285,7 +293,9 @@ def test_an_encoder_trained_on_one_view_joins_all_of_them_when_its_stage_ends(op
     views = plain | {"model": tiny_model | {"views": True}, "name": "views"}
     after = views | {"encoder": str(tmp_path / "encoder"), "shares": [0, 1, 0], "name": "after"}
     said = []
-    run(options(**after), tmp_path, say=said.append)
+    seen = []
+    run(options(**after), tmp_path, say=said.append, on_progress=seen.append)
+    assert seen[0] == Passes("views", 0, 800)
     if stopped:
         with pytest.raises(Interrupted):
             run(options(**views), tmp_path, say=said.append, on_progress=stop_after(stopped))

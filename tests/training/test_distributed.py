@@ -71,7 +71,7 @@ class Stage:
         return [self.parameter]
     def begin(self, step):
         pass
-    def loss(self):
+    def loss(self, done):
         time.sleep(0.002 + 0.01 * distributed.rank())
         return self.parameter.sum()
     def end(self):

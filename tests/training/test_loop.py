@@ -36,7 +36,7 @@ class Toy:
             learning_rate,
             loss,
         )
-        self.generator, self.calls = torch.Generator().manual_seed(3), []
+        self.generator, self.calls, self.told = torch.Generator().manual_seed(3), [], []
 
     def parameters(self):
         return [self.parameter]
@@ -44,7 +44,8 @@ class Toy:
     def begin(self, step):
         self.calls.append(("begin", step))
 
-    def loss(self):
+    def loss(self, done):
+        self.told.append(done)
         drawn = torch.rand((), generator=self.generator)
         self.calls.append(("loss", float(drawn)))
         return (self.loss_of or (lambda p, r: p.sum() * r))(self.parameter, drawn)
@@ -72,6 +73,8 @@ def test_stages_run_in_order_for_their_shares_of_the_length():
     model, stages = build()
     clock = train(model, stages, length=Length(steps=8))
     assert (clock.stage, clock.step) == (2, 0)
+    assert stages[0].told == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
+    assert stages[1].told == [0, 0.5]
     for stage, steps in zip(stages, (6, 2), strict=True):
         assert [call[0] for call in stage.calls if call != "end"] == ["begin", *["loss"] * steps]
         assert stage.calls[-1] == "end"
@@ -263,3 +266,24 @@ def test_a_length_in_minutes_ends_after_as_many_of_one_threads_own_time_or_else_
     clock = train(model, stages, length=Length(minutes=2.0))
     assert clock.total_seconds == 120.0
     assert [sum(call[0] == "loss" for call in stage.calls) for stage in stages] == [9, 3]
+
+
+@pytest.mark.parametrize(("takes", "expected"), [(1.0, 5), (10.0, 3)])
+def test_a_validation_that_takes_long_is_made_less_often(monkeypatch, tmp_path, takes, expected):
+    now = [0.0]
+    monkeypatch.setattr("fastslow.training.loop.time.monotonic", lambda: now[0])
+
+    def loss(parameter, drawn):
+        now[0] += 10.0
+        return parameter.sum() * drawn
+
+    class Slow(Toy):
+        def validate(self):
+            now[0] += takes
+            return super().validate()
+
+    model = Model()
+    stage = Slow("first", model.a, loss=loss)
+    with Run(tmp_path / "run") as run:
+        train(model, [stage], length=Length(steps=30), run=run, habits=Habits(validate_every=60.0))
+    assert stage.calls.count("validate") == expected

@@ -82,13 +82,16 @@ class LSTMController(nn.Module):
     Args:
         input_size: features of the input.
         dim: features of the output and of the state, k in the paper.
+        forget_bias: of the forget gates, to start from: at b a step keeps a share of sigmoid(b) of its state.
         generator: source of the initial weights; torch's global one if None.
     """
 
     #: Biases added to each pre-activation: b_ih and b_hh.
     num_biases = 2
 
-    def __init__(self, *, input_size: int, dim: int, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, *, input_size: int, dim: int, forget_bias: float = 0.0, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         if input_size < 1 or dim < 1:
             raise InputError(f"got input_size={input_size}, dim={dim}; a controller needs sizes of at least 1")
@@ -96,6 +99,7 @@ class LSTMController(nn.Module):
         self.weight_ih = nn.Parameter(torch.empty(4 * dim, input_size))
         self.weight_hh = nn.Parameter(torch.empty(4 * dim, dim))
         self.bias_ih = nn.Parameter(torch.zeros(4 * dim))
+        self.bias_ih.data[dim : 2 * dim] = forget_bias
         self.bias_hh = nn.Parameter(torch.zeros(4 * dim))
         for weight in (self.weight_ih, self.weight_hh):
             nn.init.uniform_(weight, -1 / math.sqrt(dim), 1 / math.sqrt(dim), generator)

@@ -121,14 +121,14 @@ class ViewsEncoder(ImageEncoder):
         self,
         images: UInt8[Tensor, "images height width"],
         labels: Int64[Tensor, " images"],
-        on_pass: Callable[[], object] = lambda: None,
+        on_pass: Callable[[int], object] = lambda images: None,
     ) -> None:
         """Mean and axes of the joined features of images, under frozen statistics.
 
         Args:
             images: to train on, bytes.
             labels: their classes, numbered from 0.
-            on_pass: called before each pass.
+            on_pass: called before each pass, with how many images it is of.
 
         Raises:
             ValueError: if there are not more images than features come out, fewer than two classes, no class of two
@@ -158,7 +158,7 @@ class ViewsEncoder(ImageEncoder):
                 "features (model.projection)"
             )
 
-    def _sums(self, images: Tensor, labels: Tensor, on_pass: Callable[[], object]) -> tuple[Tensor, Tensor, Tensor]:
+    def _sums(self, images: Tensor, labels: Tensor, on_pass: Callable[[int], object]) -> tuple[Tensor, Tensor, Tensor]:
         """Of the joined features of images, in 64 bits: of each class's, how many those are, and of all products."""
         size, classes = len(self.mean), int(labels.max()) + 1
         sums, counts, products = (
@@ -166,7 +166,7 @@ class ViewsEncoder(ImageEncoder):
         )
         passes = images_per_pass(self)
         for part, part_labels in zip(torch.split(images, passes), torch.split(labels.cpu(), passes), strict=True):
-            on_pass()
+            on_pass(len(part))
             unit = part.unsqueeze(1).to(self.mean.device).to(torch.float32) / 255
             joined = self.joined(unit).cpu().double()
             part_sums, part_counts = class_sums(joined, part_labels, classes)

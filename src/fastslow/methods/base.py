@@ -130,6 +130,9 @@ class Method(nn.Module, ABC, Generic[State]):
     def begin(self, stage: str) -> None:
         """Called before the first step of each stage; nothing to do here."""
 
+    def anneal(self, done: float) -> None:
+        """Called before each step on tasks with how much of its stage is done, in [0, 1]; nothing to do here."""
+
 
 def pair_loss(features: Float[Tensor, "classes 2 features"], sharpness: Tensor) -> Float[Tensor, ""]:
     """Prototypical loss of one large 1-shot task read both ways: each of two drawings per class finds the other.

@@ -18,6 +18,10 @@ from fastslow.errors import InputError
 from fastslow.methods.base import Method, Task, refuse_wrong_labels
 from fastslow.methods.config import ModelConfig
 
+#: Rows of the memory, and heads that read and write it, in the paper.
+_ROWS, _HEADS = 128, 4
+#: Of the controller's forget gates at first: at 0 it keeps half of its state a step, a thousandth over ten.
+_FORGET_BIAS = 1.0
 #: Squared lengths below this count as it: an erased row is as far from every key as a right angle.
 SMALLEST_SQUARE = 1e-12
 
@@ -149,10 +153,10 @@ class MemoryAugmentedNetwork(Method[StreamState]):
         *,
         encoder: ImageEncoder,
         num_classes: int,
-        num_rows: int = 128,
+        num_rows: int = _ROWS,
         row_dim: int = 40,
         dim: int = 200,
-        num_heads: int = 4,
+        num_heads: int = _HEADS,
         decay: float = 0.95,
     ) -> None:
         super().__init__(encoder=encoder, num_classes=num_classes)
@@ -160,7 +164,9 @@ class MemoryAugmentedNetwork(Method[StreamState]):
             raise InputError(f"got num_rows={num_rows}, num_heads={num_heads}; each head needs a row of its own")
         self.num_rows, self.row_dim, self.num_heads, self.decay = num_rows, row_dim, num_heads, decay
         size = num_heads * row_dim
-        self.controller = LSTMController(input_size=encoder.num_features + num_classes + size, dim=dim)
+        self.controller = LSTMController(
+            input_size=encoder.num_features + num_classes + size, dim=dim, forget_bias=_FORGET_BIAS
+        )
         # An image has many features of size about 1, a label a single 1.
         labels = slice(encoder.num_features, encoder.num_features + num_classes)
         self.controller.weight_ih.data[:, labels] *= math.sqrt(encoder.num_features)
@@ -247,5 +253,9 @@ class MemoryAugmentedNetwork(Method[StreamState]):
 
 
 def build(config: ModelConfig, encoder: ImageEncoder) -> MemoryAugmentedNetwork:
-    """The paper's sizes beside an encoder of the configuration's; weights from torch's global generator."""
-    return MemoryAugmentedNetwork(encoder=encoder, num_classes=config.n_way)
+    """The paper's sizes beside an encoder of the configuration's; weights from torch's global generator.
+
+    Each head takes a row for each example, so that more than 32 slots make more rows than the paper's 128.
+    """
+    rows = max(_ROWS, _HEADS * config.num_slots)
+    return MemoryAugmentedNetwork(encoder=encoder, num_classes=config.n_way, num_rows=rows)

@@ -28,8 +28,9 @@ from fastslow.studies.fewshot_record import Record, resume_record
 from fastslow.studies.fewshot_training import FewShotTraining, Sizes, begin_record, build_training, meet_teacher
 from fastslow.studies.names import refuse_bad_name
 from fastslow.training import distributed
+from fastslow.training.interruption import Passes
 from fastslow.training.length import Length
-from fastslow.training.loop import CHECKPOINT, Clock, Progress, train
+from fastslow.training.loop import CHECKPOINT, Clock, OnProgress, train
 from fastslow.training.run import Run, refuse_unreadable
 
 
@@ -39,7 +40,7 @@ def run_fewshot(
     runs: str | Path,
     resume: bool = False,
     episodes: int = 1000,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
     say: Callable[[str], object] = warnings.warn,
     sizes: Sizes | None = None,
 ) -> Result | None:
@@ -53,8 +54,8 @@ def run_fewshot(
         runs: folder of run folders.
         resume: go on from the checkpoint.
         episodes: test episodes.
-        on_progress: called after each step.
-        say: called with what is done otherwise for want of data, and before silent work of minutes, in words.
+        on_progress: called after each step, and before each pass of work of minutes between them.
+        say: called with what is done otherwise for want of data, and before such work, in words.
         sizes: see `Sizes`.
 
     Returns:
@@ -74,9 +75,10 @@ def run_fewshot(
             config = parse(FewShotConfig, _plain(options)) if record is None else record.config
             data = load_data(config)
             training = build_training(config, data, sizes)
+            training.stop.on_passes = on_progress
             refuse_unreadable(training.method)
             if record is None:
-                record = begin_record(config, data, training.method, say)
+                record = begin_record(config, data, training, say)
             else:
                 record.refuse_other(data.checksum, len(training.stages))
             meet_teacher(training, record, 0 if state is None else parse(Clock, state["clock"]).stage, say)
@@ -88,7 +90,8 @@ def run_fewshot(
             )  # fmt: skip
             if run is None:
                 return None
-            return _measure(run, _on_machine(record, training), data, training.method, episodes, clock.total_seconds)
+            trained = _on_machine(record, training), data, training.method, clock.total_seconds
+            return _measure(run, *trained, episodes, on_progress)
     finally:
         distributed.stop()
 
@@ -126,7 +129,13 @@ def _announce(run: Run, record: Record, data: FewShotData, say: Callable[[str], 
 
 
 def _measure(
-    run: Run, record: Record, data: FewShotData, method: Method[Any], episodes: int, training_seconds: float
+    run: Run,
+    record: Record,
+    data: FewShotData,
+    method: Method[Any],
+    training_seconds: float,
+    episodes: int,
+    on_progress: OnProgress | None,
 ) -> Result:
     """Saves the model, measures it, writes `result.json`."""
     config, began = record.config, time.monotonic()
@@ -140,6 +149,7 @@ def _measure(
     evaluation = evaluate_model(
         model, images=data.images, split=data.split, part=data.part, n_way=config.way, n_shot=config.shot,
         queries=data.measured_queries, episodes=episodes,
+        on_progress=None if on_progress is None else lambda unit, n, of: on_progress(Passes("test", n, of, unit)),
     )  # fmt: skip
     protocol = {**evaluation.facts, "notes": list(data.notes), "machines": record.machines}
     provenance = Provenance(

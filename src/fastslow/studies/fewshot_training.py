@@ -148,7 +148,9 @@ def seeded_method(config: ModelConfig, seed: int) -> Method[Any]:
         return build_method(config).to(torch.float32)
 
 
-def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], say: Callable[[str], object]) -> Record:
+def begin_record(
+    config: FewShotConfig, data: FewShotData, training: FewShotTraining, say: Callable[[str], object]
+) -> Record:
     """The record of a run that begins; the method takes the encoder that the options name to start from.
 
     Work of minutes is said before it is begun.
@@ -156,7 +158,7 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], 
     Raises:
         ValueError: if there is none, or it has other sizes.
     """
-    classes, encoder = trained_on(config.data, data.split.name, data.trained.class_names), method.encoder
+    classes, encoder = trained_on(config.data, data.split.name, data.trained.class_names), training.method.encoder
     to_join = f"{len(data.trained.images)} images are embedded in {encoder.num_views} views, to find their axes"
     if config.encoder is None:
         if isinstance(encoder, ViewsEncoder):
@@ -174,7 +176,7 @@ def begin_record(config: FewShotConfig, data: FewShotData, method: Method[Any], 
     _take_over(encoder, model.method.encoder)
     if isinstance(encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
         say(to_join)
-        encoder.fit(data.trained.images, data.trained.labels)
+        encoder.fit(data.trained.images, data.trained.labels, training.stop.watch("views", len(data.trained.images)))
     return Record(config.plain(), data.checksum, _joined(classes, model.details.get(ENTRY)))
 
 
@@ -185,7 +187,7 @@ def meet_teacher(training: FewShotTraining, record: Record, stage: int, say: Cal
         training: that begins or goes on.
         record: of the run.
         stage: number of the stage that it is in.
-        say: called before silent work of minutes, in words.
+        say: called before work of minutes, in words.
     """
     for one in training.stages[stage:]:
         teacher = getattr(one, "teacher", None)  # the encoder stage has it

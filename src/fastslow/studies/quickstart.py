@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from fastslow.protocol.result import Result
 from fastslow.report.page import write_report
 from fastslow.studies.fewshot import run_fewshot
 from fastslow.studies.fewshot_config import FewShotConfig
-from fastslow.training.loop import Progress
+from fastslow.training.loop import OnProgress
 from fastslow.training.run import RUN_FILES
 
 #: Test episodes.
@@ -53,7 +52,7 @@ def run_quickstart(
     *,
     out: str | Path,
     resume: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Quickstart:
     """Trains, measures on held-out characters, writes the report.
 
@@ -63,7 +62,7 @@ def run_quickstart(
         config: from `quickstart_config`.
         out: folder of run and report.
         resume: go on from the checkpoint of an interrupted quickstart.
-        on_progress: called after each step of training.
+        on_progress: called after each step of training, and on work between them.
 
     Returns:
         What is left behind.

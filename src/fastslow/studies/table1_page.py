@@ -56,7 +56,12 @@ def _accuracies(results: Sequence[Result]) -> Table:
             paper = PAPER.get(name, {}).get(cell)
             texts += [mean_over_seeds(measured), "-" if paper is None else f"{paper:.1f}"]
         rows.append([name, *texts])
-    return Table("Accuracy on test classes, %: mean ± standard error (seeds)", ["method", *columns], rows)
+    title = (
+        "Accuracy on test classes, upright, by models trained at one shot, %: mean ± standard error (seeds). The paper "
+        "does not say whether its classes were turned; those of MAML, MANN and MetaNet were, and published models were "
+        "trained at the shots that they were measured at"
+    )
+    return Table(title, ["method", *columns], rows)
 
 
 def _harder(results: Sequence[Result]) -> list[Table]:

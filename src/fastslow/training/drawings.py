@@ -61,9 +61,10 @@ def features_of(
         Abandoned: if the user wants to stop.
     """
     device = method.encoder.log_sharpness.device
+    before = stop.watch("features", len(images))
 
     def some(part: Tensor) -> Tensor:
-        stop.check()
+        before(len(part))
         return embed(method, part, device=device)
 
     return in_passes(some, images, _PASSES * images_per_pass(method.encoder))

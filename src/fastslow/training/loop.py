@@ -22,13 +22,17 @@ from fastslow.errors import InputError, shown, shown_reason
 from fastslow.training import distributed
 from fastslow.training.allocator import freed_memory_kept
 from fastslow.training.checkpoint import fill_model, fill_optimizer, is_finite
-from fastslow.training.interruption import Abandoned, Interrupted, Stop
+from fastslow.training.interruption import Abandoned, Interrupted, Passes, Stop
 from fastslow.training.length import Length, seconds_for
 from fastslow.training.run import Run, Schema
 from fastslow.training.stage import Stage
 
 #: What a checkpoint holds; "about" is whatever the run is to be known by when it is resumed.
 CHECKPOINT: Schema = {"about": dict, "clock": dict, "model": dict, "optimizer": dict, "stage": dict}
+
+
+#: How many times as long as the last validation took is trained before the next, at the least.
+_PAUSE = 20.0
 
 
 class Progress(NamedTuple):
@@ -49,6 +53,10 @@ class Progress(NamedTuple):
     rate: float
     loss: float
     validation: float | None
+
+
+#: Called after each step, and on work of many passes between two of them.
+OnProgress = Callable[[Progress | Passes], object]
 
 
 @dataclasses.dataclass
@@ -79,7 +87,7 @@ class Habits:
     Attributes:
         weight_decay: of AdamW.
         warmup: steps of linear warm-up at the start of each stage; a cosine to a hundredth follows.
-        validate_every: seconds.
+        validate_every: seconds, or where validation takes long so many times as long as it took (`_PAUSE`).
         save_every: seconds between checkpoints.
     """
 
@@ -98,7 +106,7 @@ def train(
     state: Mapping[str, Any] | None = None,
     about: Callable[[], Mapping[str, Any]] | Mapping[str, Any] | None = None,
     stop: Stop | None = None,
-    on_step: Callable[[Progress], None] | None = None,
+    on_step: Callable[[Progress], object] | None = None,
     habits: Habits = Habits(),
 ) -> Clock:
     """Runs all stages to their end, writing checkpoints and metrics on the way.
@@ -142,7 +150,7 @@ class _Loop:
         self.model, self.stages, self.length = model, stages, length
         self.run, self.stop, self.habits = run, stop, habits
         self.about: Callable[[], Mapping[str, Any]] | Mapping[str, Any] = {}
-        self.on_step: Callable[[Progress], None] | None = None
+        self.on_step: Callable[[Progress], object] | None = None
         self.validation: float | None = None
         self.enter(Clock())
 
@@ -165,12 +173,14 @@ class _Loop:
             self.stage.begin(self.clock.step)
         self._stop_if_asked()
         checked = saved = time.monotonic()
+        pause = self.habits.validate_every
         while self._stage_done() < 1:
             self._timed_step()
             self._stop_if_asked()
-            if time.monotonic() - checked > self.habits.validate_every:
+            if (began := time.monotonic()) - checked > pause:
                 self._validate()
                 checked = time.monotonic()
+                pause = max(self.habits.validate_every, _PAUSE * (checked - began))
             if time.monotonic() - saved > self.habits.save_every:
                 self.save()
                 saved = time.monotonic()
@@ -187,7 +197,7 @@ class _Loop:
         """One update; its loss, nats."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.stage.learning_rate * self._schedule()
-        loss = self.stage.loss()
+        loss = self.stage.loss(min(1.0, self._stage_done()))
         value = float(loss.detach())
         self._refuse_unless_finite("loss", value)
         self.optimizer.zero_grad(set_to_none=True)

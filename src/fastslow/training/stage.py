@@ -38,8 +38,12 @@ class Stage(Protocol):
             Abandoned: if the user wants to stop; nothing has changed then.
         """
 
-    def loss(self) -> Tensor:
-        """Draws this process's share of the next batch; its loss, nats. Puts modules into the mode they train in."""
+    def loss(self, done: float) -> Tensor:
+        """Draws this process's share of the next batch; its loss, nats. Puts modules into the mode they train in.
+
+        Args:
+            done: how much of this stage is done, in [0, 1].
+        """
 
     def validate(self) -> dict[str, Any]:
         """What goes into the metrics: "validation", the accuracy in [0, 1], and what else there is.

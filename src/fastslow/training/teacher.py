@@ -127,8 +127,10 @@ def taught_features(teaching: Teaching, stop: Stop, device: torch.device) -> Flo
     mirrored = (0, NUM_VIEWS // 2) if teaching.mirrors else (0,)
     trained_on = [seen_from(mirror, turn) for turn in range(NUM_VIEWS // 2) for mirror in mirrored]
 
+    before = stop.watch("teacher", len(teaching.images.images))
+
     def of_views(part: Tensor) -> Tensor:
-        stop.check()
+        before(len(part))
         return features_of_views(encoder, to_unit(part.to(device)))[trained_on].transpose(0, 1).cpu()
 
     return in_passes(of_views, teaching.images.images, passes).transpose(0, 1).flatten(0, 1)

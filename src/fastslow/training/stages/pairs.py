@@ -88,7 +88,7 @@ class PairsStage:
         if self.teacher is not None:
             self.teacher.begin()  # the last: one process may abandon it, and the others must not wait for it
 
-    def loss(self) -> Float[Tensor, ""]:
+    def loss(self, done: float = 0.0) -> Float[Tensor, ""]:
         """See `Stage.loss`."""
         self.method.train()
         batch = self.sampler.sample()
@@ -107,7 +107,8 @@ class PairsStage:
         encoder = self.method.encoder
         distributed.average_buffers(encoder)
         if isinstance(encoder, ViewsEncoder):
-            encoder.fit(self.joined_on.images, self.joined_on.labels, self.validation.stop.check)
+            images = self.joined_on.images
+            encoder.fit(images, self.joined_on.labels, self.validation.stop.watch("views", len(images)))
             encoder.joins = True
         if self.teacher is not None:
             self.teacher.end()
