@@ -186,7 +186,8 @@ def test_loading_leaves_torchs_global_state_alone_and_does_not_depend_on_it(tmp_
 def test_models_that_ship_load_and_have_room_for_the_tasks_they_are_named_after(name):
     model = load_model(f"pretrained:{name}")
     assert "split_sha256" in model.details
-    assert len(model.details["trained_on"]["classes"]) == (1028 if name.endswith("-fast") else 1200)
+    # The teacher of the quick model for 20 ways knew the validation characters, too.
+    assert len(model.details["trained_on"]["classes"]) == (1028 if name == "omniglot-5w1s-fast" else 1200)
     for way, shot in re.findall("([0-9]+)w([0-9]+)s", name):
         assert model.method.num_classes >= int(way)
         assert model.method.capacity >= int(way) * int(shot)

@@ -48,6 +48,11 @@ _TURNED = {
     "20w1s": "evaluate-omniglot-fastslow-20w1s-9402e022",
     "20w5s": "evaluate-omniglot-fastslow-20w5s-4968638d",
 }
+_FAST = {
+    "5w1s": "evaluate-omniglot-fastslow-5w1s-c0ab3222",
+    "5w5s": "evaluate-omniglot-fastslow-5w5s-69739121",
+    "20w1s": "evaluate-omniglot-fastslow-20w1s-77dd353d",
+}
 _NMN = {"5w1s": "fewshot-omniglot-nmn-5w1s-default-1steps-04292b09"}
 _PAPER = {"5w1s": "fewshot-omniglot-fastslow-5w1s-paper-20000steps-ffd8c91e"}
 LINES = (
@@ -58,6 +63,7 @@ LINES = (
     ),
     Line("prototypical network on that encoder and its views", _SHIPPED, "protonet"),
     Line("the same, of one view", _SHIPPED, "protonet_one_view"),
+    Line("fastslow, shipped to be quick: a small encoder, one view, drawn to what that one sees", _FAST, strong=True),
     Line("fastslow, shipped, measured as MAML was: each class turned by an angle of the episode", _TURNED, strong=True),
     Line("prototypical network on that encoder, one view, measured so", _TURNED, "protonet_one_view"),
     Line("fastslow, default preset", _DEFAULT, strong=True),

@@ -149,7 +149,7 @@ def _measure(
     evaluation = evaluate_model(
         model, images=data.images, split=data.split, part=data.part, n_way=config.way, n_shot=config.shot,
         queries=data.measured_queries, episodes=episodes,
-        on_progress=None if on_progress is None else lambda unit, n, of: on_progress(Passes("test", n, of, unit)),
+        on_progress=None if on_progress is None else lambda unit, n, of: on_progress(Passes(data.part, n, of, unit)),
     )  # fmt: skip
     protocol = {**evaluation.facts, "notes": list(data.notes), "machines": record.machines}
     provenance = Provenance(
