@@ -1,12 +1,12 @@
 """How well the page of `fastslow play` tells drawings of none of the classes taught, and what its constants are from.
 
-`python benchmarks/strangers.py --data-dir ../shared/data --json results/benchmark_strangers.json MODEL...`. Memories of
-2 to 20 validation characters of Omniglot, which a model was not trained on, of one to three drawings each while there are
-slots for them, are asked about other drawings of these and about as many of characters that they were not taught. Per
-model: how often a stranger ranks above a known one by its distance alone, at 5 and 20 classes of one drawing; the
-logistic function of the distance's root and of the logarithm of the number of slots that fits best; and the mean
-negative log likelihood, in nats, of that function and of the page's (`strangeness` in `src/fastslow/play/memory.js`)
-on as many other memories.
+`python benchmarks/strangers.py --data-dir ../shared/data --json results/benchmark_strangers.json MODEL...`. Memories
+of 2 to 20 validation characters of Omniglot, which a model was not trained on, of one to three drawings each while
+there are slots for them, are asked about other drawings of these and about as many of characters that they were not
+taught. Per model: how often a stranger ranks above a known one by its distance alone, at 5 and 20 classes of one
+drawing; the logistic function of the distance's root and of the logarithm of the number of slots that fits best; and
+the mean negative log likelihood, in nats, of that function and of the page's (`strangeness` in
+`src/fastslow/play/memory.js`) on as many other memories.
 """
 
 from __future__ import annotations

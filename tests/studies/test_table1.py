@@ -125,3 +125,13 @@ def test_the_picture_needs_points(tmp_path):
         AccuracyAgainstCost("x", [])
     AccuracyAgainstCost("x", [("$a$", 2.0, Interval(0.9, None, 1))]).plot(tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_maml_makes_smaller_steps_at_many_ways_and_rows_that_learn_on_an_encoder_see_all_images():
+    configs = {(cell.options["row"], cell.options["task"]): table1.config_of(cell) for cell in STUDY.cells("cpu")}
+    family = [row for row in ROWS if "maml" in row]
+    assert len(family) == 5
+    assert {configs[row, "5w1s"].tasks for row in ROWS} == {16}
+    assert {row for row in ROWS if configs[row, "20w1s"].tasks == 4} == set(family)
+    assert {row for row in ROWS if configs[row, "5w1s"].cached_images >= 82240} == {"mann", "fastslow-paper"}
+    assert configs["mann", "20w1s"].model_config().num_slots == 101
