@@ -46,8 +46,8 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 #: Rows of which each measurement has so many times fewer episodes: fine-tuning on a 20-way 5-shot task takes 6 seconds.
 FEWER = {"nmn": 10}
-#: Tasks a step of the rows of MAML and its kin at 20 ways. Five minutes on one thread are 105 steps of 16 tasks, as of all
-#: other trainings and as published, and 430 of 4: 47.1 and 62.91 % right on validation classes.
+#: Tasks a step of the rows of MAML and its kin at 20 ways. Five minutes on one thread are 105 steps of 16 tasks, as all
+#: other trainings and the published ones have, and 430 of 4: 47.1 and 62.9 % right on validation classes.
 _MAML_TASKS = 4
 #: Rows that learn on the features of so many times as many images: with a "cpu" budget, of all.
 _MORE_IMAGES = {"mann": 4, "fastslow-paper": 4}
