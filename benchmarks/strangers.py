@@ -1,4 +1,4 @@
-"""How well the page of `fastslow play` tells drawings of none of the classes taught, and what its constants are from.
+"""How well the page of `fastslow play` tells drawings of none of the classes taught, and how well its constants fit.
 
 `python benchmarks/strangers.py --data-dir ../shared/data --json results/benchmark_strangers.json MODEL...`. Memories
 of 2 to 20 validation characters of Omniglot, which a model was not trained on, of one to three drawings each while

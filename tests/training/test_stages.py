@@ -325,3 +325,14 @@ def test_the_memory_stage_caches_no_more_features_than_it_is_given_passes_for(op
     stage.begin(0)
     assert stage.features.cache.shape[:2] == (2, kept)
     stage.task()
+
+
+def test_annealing_of_a_method_goes_by_how_much_of_its_stage_is_done(options):
+    training = build(options(method="mamlpp"))
+    first_order = []
+    train(
+        training.method, training.stages, length=Length(steps=40), on_step=lambda _: first_order.append(
+            training.method.is_first_order()
+        ),
+    )  # fmt: skip
+    assert first_order == [True] * 4 + [False] * 36

@@ -71,7 +71,7 @@ class ModelConfig:
     dim: int = 128
     """k, features of controllers and slots."""
     num_slots: int = 10
-    """l, slots of the memory."""
+    """l, slots of the memory; of MANN's, each is four rows, of which there are at least 128."""
     predictor_hidden: int = 64
     """Width of the gradient predictors."""
     step_size: float = 0.1

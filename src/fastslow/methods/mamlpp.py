@@ -62,12 +62,12 @@ class MAMLPlusPlus(MAML):
     Attributes:
         inner_rates: step sizes, shape (steps, weights).
         norm_values: weights and biases of the encoder's batch norms, each of shape (steps, channels).
-        annealed: how much of the annealing is over, in [0, 1].
+        annealed: how much of the annealing is over, in [0, 1]; all of it but in training (`anneal`).
     """
 
     def __init__(self, *, encoder: ImageEncoder, num_classes: int, inner_loop: InnerLoop = INNER_LOOP) -> None:
         super().__init__(encoder=encoder, num_classes=num_classes, inner_loop=inner_loop)
-        self.annealed = 0.0
+        self.annealed = 1.0
         norms = [name for name, module in encoder.named_modules() if isinstance(module, nn.BatchNorm2d)]
         self._norms = [f"{name}.{kind}" for name in norms for kind in ("weight", "bias")]
         self.norm_values = nn.ParameterList(

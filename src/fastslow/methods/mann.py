@@ -121,10 +121,10 @@ class MemoryAugmentedNetwork(Method[StreamState]):
     and the memory is read by it (Eqs. 2 to 4), usage is :math:`w^u_t = \gamma w^u_{t-1} + w^r_t + w^w_t` summed over
     heads (Eq. 5), and logits are a linear map of [h_t ; r_t].
 
-    Two things are not in that paper and make it learn far sooner (`docs/deviations.md`). Cosines are multiplied by a
-    sharpness that each head has, as in the Neural Turing Machine; it starts at the logarithm of the number of rows,
-    with which one row that matches gets as much of a read as all the others. And a label starts by moving the
-    controller as far as an image does.
+    Two things are not in that paper and make it learn far sooner (`docs/deviations.md`, with what else differs).
+    Cosines are multiplied by a sharpness that each head has, as in the Neural Turing Machine; it starts at the
+    logarithm of the number of rows, with which one row that matches gets as much of a read as all the others. And a
+    label starts by moving the controller as far as an image does.
 
     A support set is such a stream, and each query is one more step from where it ended. The paper's own tasks are
     streams alone (`protocol.instances`): the loss is therefore taken at support examples as well, where their class

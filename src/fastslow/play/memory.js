@@ -82,7 +82,7 @@ function address(query, slots, sharpness) {
   return softmax(slots.map(({ key }) => sharpness * nearness(query, key)));
 }
 
-/** The larger, the nearer; among slots the same as less than half the squared distance. */
+/** Minus half the squared distance, but for a term that is the same for all slots. */
 function nearness(query, key) {
   let sum = 0;
   for (let i = 0; i < key.length; i++) sum += key[i] * (query[i] - 0.5 * key[i]);
@@ -140,7 +140,8 @@ function gateDeltas({ i, g, o, squashed }, gradient) {
 }
 
 /** How likely a drawing is of none of the classes, from the root of its distance to the nearest of so many keys.
- * Fitted to characters of Omniglot's validation part, of classes shown and not shown, 2 to 20 of them. */
+ * Fitted to characters of Omniglot's validation part, of classes shown and not shown, 2 to 20 of them, in features of
+ * an earlier model; those of later ones fit it as well to a hundredth of a nat (`benchmarks/strangers.py`). */
 function strangeness(distance, numSlots) {
   return sigmoid(16 * (Math.sqrt(distance) - 0.926 + 0.053 * Math.log(numSlots)));
 }

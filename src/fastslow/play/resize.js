@@ -28,11 +28,20 @@ function kernels(from, to, inBytes) {
     const centre = (at + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - LANCZOS * wide + 0.5));
     const last = Math.min(from, Math.trunc(centre + LANCZOS * wide + 0.5));
-    const shares = Float64Array.from({ length: last - first }, (_, i) => lanczos((i + first - centre + 0.5) / wide));
-    const total = shares.reduce((sum, share) => sum + share, 0);
-    const fixed = (share) => (inBytes ? Math.trunc(share * FIXED + Math.sign(share) * 0.5) : share);
-    return { first, shares: shares.map((share) => fixed(share / total)) };
+    const shares = new Float64Array(last - first);
+    let total = 0;
+    for (let i = 0; i < shares.length; i++) {
+      shares[i] = lanczos((i + first - centre + 0.5) / wide);
+      total += shares[i];
+    }
+    for (let i = 0; i < shares.length; i++) shares[i] = inBytes ? fixedPoint(shares[i] / total) : shares[i] / total;
+    return { first, shares };
   });
+}
+
+/** In whole numbers of parts of FIXED. */
+function fixedPoint(share) {
+  return Math.trunc(share * FIXED + Math.sign(share) * 0.5);
 }
 
 /** Lines of pixels to shorter or longer ones. Pixels of a line lie `step` apart, lines `apart`; so do those of the

@@ -63,7 +63,7 @@ LINES = (
     ),
     Line("prototypical network on that encoder and its views", _SHIPPED, "protonet"),
     Line("the same, of one view", _SHIPPED, "protonet_one_view"),
-    Line("fastslow, shipped to be quick: a small encoder, one view, drawn to what that one sees", _FAST, strong=True),
+    Line("fastslow, shipped to be quick: a small encoder, one view, distilled from that model", _FAST, strong=True),
     Line("fastslow, shipped, measured as MAML was: each class turned by an angle of the episode", _TURNED, strong=True),
     Line("prototypical network on that encoder, one view, measured so", _TURNED, "protonet_one_view"),
     Line("fastslow, default preset", _DEFAULT, strong=True),

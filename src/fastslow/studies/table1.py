@@ -25,8 +25,8 @@ _MAML = {name: list(value) if isinstance(value, tuple) else value for name, valu
 _ON_ENCODER: dict[str, Any] = {"shares": (0.4, 0.6, 0.0)}
 #: Rows by name: what they have other than the defaults of `FewShotConfig`. MANN's controller learns on the features of
 #: an encoder trained before it, which is far quicker than both together from nothing, and so does the paper's setting,
-#: which learns slowly. With eight views, ours is trained to its end on one, as eight passes a
-#: step would be most of its minutes.
+#: which learns slowly. With eight views, ours is trained to its end on one, as eight passes a step would be most of its
+#: minutes.
 ROWS: dict[str, dict[str, Any]] = {
     "nmn": {"method": "nmn"},
     "mann": {"method": "mann", **_ON_ENCODER},
@@ -66,7 +66,8 @@ class Plan:
         seeds: how many.
         episodes: of each measurement at one and five shots.
         hard_episodes: of each of the harder tests, see `studies.table1_harder`.
-        cached_images: see `FewShotConfig.cached_images`; to embed them takes some hundredths of the minutes, on top.
+        cached_images: see `FewShotConfig.cached_images`, and `_MORE_IMAGES`; to embed them takes some hundredths of the
+            minutes, on top.
     """
 
     data: str

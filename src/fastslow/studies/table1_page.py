@@ -56,11 +56,7 @@ def _accuracies(results: Sequence[Result]) -> Table:
             paper = PAPER.get(name, {}).get(cell)
             texts += [mean_over_seeds(measured), "-" if paper is None else f"{paper:.1f}"]
         rows.append([name, *texts])
-    title = (
-        "Accuracy on test classes, upright, by models trained at one shot, %: mean ± standard error (seeds). The paper "
-        "does not say whether its classes were turned; those of MAML, MANN and MetaNet were, and published models were "
-        "trained at the shots that they were measured at"
-    )
+    title = "Accuracy on test classes, upright, by models trained at one shot, %: mean ± standard error (seeds)"
     return Table(title, ["method", *columns], rows)
 
 

@@ -87,7 +87,7 @@ class Habits:
     Attributes:
         weight_decay: of AdamW.
         warmup: steps of linear warm-up at the start of each stage; a cosine to a hundredth follows.
-        validate_every: seconds, or where validation takes long so many times as long as it took (`_PAUSE`).
+        validate_every: least seconds between two validations, which `_PAUSE` may make more.
         save_every: seconds between checkpoints.
     """
 

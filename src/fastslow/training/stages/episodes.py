@@ -96,7 +96,7 @@ class EpisodesStage:
         chance = torch.rand((), generator=self.generator, dtype=torch.float32, device="cpu")
         return Task(features[:, :size], labels, features[:, size:], query_labels, cut if chance < SPLIT_SUPPORT else 0)
 
-    def loss(self, done: float = 0.0) -> Float[Tensor, ""]:
+    def loss(self, done: float) -> Float[Tensor, ""]:
         """See `Stage.loss`."""
         self.method.train()
         self.method.anneal(done)

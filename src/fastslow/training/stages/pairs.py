@@ -88,7 +88,7 @@ class PairsStage:
         if self.teacher is not None:
             self.teacher.begin()  # the last: one process may abandon it, and the others must not wait for it
 
-    def loss(self, done: float = 0.0) -> Float[Tensor, ""]:
+    def loss(self, done: float) -> Float[Tensor, ""]:
         """See `Stage.loss`."""
         self.method.train()
         batch = self.sampler.sample()
