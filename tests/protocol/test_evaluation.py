@@ -144,10 +144,11 @@ def test_test_episodes_do_not_depend_on_torchs_random_stream_and_the_model_is_no
     assert all(torch.equal(before[name], value) for name, value in model.method.state_dict().items())
 
 
-def test_progress_counts_the_images_and_the_episodes_of_the_main_number():
+def test_progress_counts_the_images_and_the_episodes_of_all_numbers():
     done = []
-    evaluate(model_of(), episodes=51, on_progress=lambda *told: done.append(told))
-    assert done == [("images", 30, 30), ("episodes", 50, 51), ("episodes", 51, 51)]
+    found = evaluate(model_of(), episodes=51, on_progress=lambda *told: done.append(told))
+    assert list(found.numbers) == ["accuracy", "fast_path_off", "protonet"]
+    assert done == [("images", 30, 30), *(("episodes", count, 153) for count in (50, 51, 101, 102, 152, 153))]
 
 
 def test_turned_classes_are_measured_as_such_and_those_trained_on_are_known_turned_as_well():

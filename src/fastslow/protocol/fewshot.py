@@ -165,7 +165,7 @@ def evaluate_model(
         rotations: whether the classes are measured turned as well, one of `ROTATIONS`.
         features: an empty one, to be given again where the same model is measured on the same part, turned or not:
             then made once.
-        on_progress: called as images are embedded and as the episodes of the first number are done.
+        on_progress: called as images are embedded and as the episodes of all numbers are done.
 
     Returns:
         Numbers and facts.
@@ -189,11 +189,15 @@ def evaluate_model(
     count = functools.partial(
         usage, needed=n_shot + queries, num_classes=held_out.num_classes, groups=hardness.groups, n_way=n_way
     )
+    wanted: dict[str, tuple[Method[Any], Tensor | None]] = {"accuracy": (measured, None)}
+    if trained and count(held_out.labels[new])["classes_used"] >= n_way:
+        wanted["accuracy_new_classes"] = measured, new
+    wanted |= {name: (beside, None) for name, beside in _beside(model, measured, n_shot).items()}
     with torch.inference_mode():
-        numbers = {"accuracy": bench.accuracy(measured, on_progress=on_progress)}
-        if trained and count(held_out.labels[new])["classes_used"] >= n_way:
-            numbers["accuracy_new_classes"] = bench.accuracy(measured, new)
-        numbers |= {name: bench.accuracy(beside) for name, beside in _beside(model, measured, n_shot).items()}
+        numbers = {
+            name: bench.accuracy(*of, on_progress=_part_of(on_progress, place, len(wanted)))
+            for place, (name, of) in enumerate(wanted.items())
+        }
     facts = {
         "method": method or model.config.method, "part": part, "split": split.name, "split_sha256": split.sha256,
         "n_way": n_way, "n_shot": n_shot, "queries_per_class": queries, "episodes": episodes, "seed": seed,
@@ -231,6 +235,19 @@ class _Bench:
             device = method.encoder.log_sharpness.device
             self._features[way] = embed(encoder, self.images.images, device=device, on_progress=on_progress)
         return self._features[way]
+
+
+def _part_of(on_progress: OnProgress | None, place: int, parts: int) -> OnProgress | None:
+    """Told of one of several parts with as many episodes each, what tells `on_progress` of all of them."""
+    if on_progress is None:
+        return None
+
+    def of_all(what: str, done: int, total: int) -> None:
+        if what == "episodes":
+            done, total = done + place * total, total * parts
+        on_progress(what, done, total)
+
+    return of_all
 
 
 def _counted(on_progress: OnProgress | None, what: str, total: int) -> Callable[[int], object] | None:
