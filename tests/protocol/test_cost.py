@@ -45,13 +45,8 @@ def test_operations_are_those_of_the_encoder_and_the_class_means(saved):
     assert "learn_mib" not in cost or 0 <= cost["learn_mib"].mean < 500
 
 
-def test_gradient_steps_cost_more_operations_than_means(saved):
-    plain = learning_cost(saved("protonet")[0], n_way=WAYS, n_shot=1)["learn_mflop"].mean
-    tuned = learning_cost(saved("maml")[0], n_way=WAYS, n_shot=1)["learn_mflop"].mean
-    assert tuned > 2 * plain
-
-
-def test_what_torch_loads_to_take_gradients_of_functions_is_no_cost_of_a_task(saved):
-    rises = [learning_cost(saved(name)[0], n_way=WAYS, n_shot=1).get("learn_mib") for name in ("protonet", "maml")]
-    if None not in rises:
-        assert rises[1].mean < rises[0].mean + 20
+def test_gradient_steps_cost_more_operations_than_means_and_no_memory_that_torch_takes_once(saved):
+    plain, tuned = (learning_cost(saved(name)[0], n_way=WAYS, n_shot=1) for name in ("protonet", "maml"))
+    assert tuned["learn_mflop"].mean > 2 * plain["learn_mflop"].mean
+    if "learn_mib" in plain:  # what torch loads to take gradients of functions are 84 MiB
+        assert tuned["learn_mib"].mean < plain["learn_mib"].mean + 20

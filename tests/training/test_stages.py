@@ -331,8 +331,8 @@ def test_annealing_of_a_method_goes_by_how_much_of_its_stage_is_done(options):
     training = build(options(method="mamlpp"))
     first_order = []
     train(
-        training.method, training.stages, length=Length(steps=40), on_step=lambda _: first_order.append(
+        training.method, training.stages, length=Length(steps=20), on_step=lambda _: first_order.append(
             training.method.is_first_order()
         ),
     )  # fmt: skip
-    assert first_order == [True] * 4 + [False] * 36
+    assert first_order == [True] * 2 + [False] * 18
