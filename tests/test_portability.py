@@ -113,7 +113,7 @@ def test_texts_are_utf_8_in_a_locale_without_it(accented):
 
 
 def test_a_path_with_an_accent_is_refused_in_words_in_a_locale_without_it(accented):
-    done = python("-m", "fastslow", "evaluate", "--model", accented / "none", "--json", accented / "out", **ASCII)
+    done = python("-m", "fastslow", "evaluate", "--model", accented / "none", "--json", accented / "out.json", **ASCII)
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
     assert b"error: there is no model" in done.stderr

@@ -141,9 +141,11 @@ def test_a_model_that_knows_no_place_yet_forecasts_at_several(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--out", "x.txt"], "give a file that ends in .safetensors"),
+        (["--out", "x.txt"], "give a file whose name ends in .safetensors"),
         (["--out", "x.safetensors", "--past", "0"], "got past=0"),
-        (["--out", "x.safetensors", "--past", "0.2"], "a movement is read from at least"),
+        (["--out", "x.safetensors", "--past", "0.2"], "got past=0.2; 1.1 to 1000 seconds were expected"),
+        (["--out", "x.safetensors", "--past", "1e9"], "seconds were expected, at 10 Hz"),
+        (["--out", "x.safetensors", "--seed", "-1"], "seed is -1; give a whole number of at least 0"),
         (["--out", "x.safetensors", "--sites", "2"], "only made-up junctions"),
         (["--out", "x.safetensors", "--horizon", "90"], "none of"),
         (["--out", "x.safetensors", "--steps", "0"], "training_steps"),
@@ -167,9 +169,73 @@ def test_a_step_beyond_the_horizon_gives_its_end(table, tmp_path, capsys):
     assert ahead == {2.0}
 
 
-def test_a_track_with_hardly_any_samples_is_refused_by_name(table, capsys):
-    with open(table, "a") as file:
-        file.write("r,odd,0,0,0,pedestrian\nr,odd,31536000,1,1,pedestrian\n")
+def test_a_track_with_hardly_any_samples_changes_nothing_for_the_others(tmp_path, capsys):
+    whole = turning(10, length=100, apart=3.0)
+    seen = np.abs(whole.times - whole.times[whole.starts[whole.track]] - 5.0) > 1.0
+    holes = dataclasses.replace(
+        whole, positions=whole.positions[seen], times=whole.times[seen], track=whole.track[seen]
+    )
+    table, out, written = write(tmp_path / "t.csv", holes), tmp_path / "f.csv", []
+    for more in ("", "r,odd,0,0,0,pedestrian\nr,odd,20,1,1,pedestrian\n"):
+        with open(table, "a") as file:
+            file.write(more)
+        main(["forecast", table, "--rate", "10", "--horizon", "1", "--out", str(out)])
+        written.append(out.read_text())
+    assert written[0] == written[1]
+    assert "no forecast of tracks with less than a sample in 1 s: 1" in capsys.readouterr().out
+
+
+def test_milliseconds_taken_for_seconds_are_refused_and_odd_speeds_are_said(tmp_path, capsys):
+    tracks = turning(6, length=100, rate=25.0)
+    late = write(tmp_path / "ms.csv", dataclasses.replace(tracks, times=1000 * tracks.times))
+    for command in (["forecast", late], ["train", "forecaster", late, "--out", str(tmp_path / "m.safetensors")]):
+        with pytest.raises(SystemExit):
+            main(command)
+        assert "has a sample every 40 s, and no track has more" in " ".join(capsys.readouterr().err.split())
+    for name, scale, odd in (("cm", 100, True), ("m", 1, False)):
+        main(
+            [
+                "forecast",
+                write(tmp_path / f"{name}.csv", dataclasses.replace(tracks, positions=scale * tracks.positions)),
+            ]
+        )
+        said = " ".join(capsys.readouterr().out.split())
+        assert ("see that times are in seconds and places in metres" in said) == odd
+
+
+def test_a_file_that_is_read_is_not_written_over(table, tmp_path, capsys):
+    linked, model = tmp_path / "linked.csv", tmp_path / "m.safetensors"
+    linked.symlink_to(table)
+    FastSlowForecaster(rate=10.0).save(model)
+    before = [path.read_bytes() for path in (linked, model)]
+    for options in (
+        ["--out", table],
+        ["--out", str(linked)],
+        ["--map", table],
+        ["--model", str(model), "--out", str(model)],
+    ):
+        with pytest.raises(SystemExit):
+            main(["forecast", table, *options])
+        assert "error: got --" in capsys.readouterr().err
+    assert [path.read_bytes() for path in (linked, model)] == before
+
+
+def test_a_network_bridges_what_is_no_gap_in_the_data(tmp_path, capsys):
+    slow, out = write(tmp_path / "t.csv", turning(12, length=60, rate=2.5)), tmp_path / "f.csv"
+    main(["forecast", slow, "--model", "pretrained:junction", "--out", str(out)])
+    lines = out.read_text().splitlines()[1:]
+    assert len(lines) > 10
+    assert {line.split(",")[1] for line in lines} <= {f"p{number}" for number in range(12)}
+    capsys.readouterr()
     with pytest.raises(SystemExit):
-        main(["forecast", table, "--rate", "10"])
-    assert "track 'r/odd' has a sample every 3.15e+07 s" in " ".join(capsys.readouterr().err.split())
+        main(["forecast", slow, "--model", "pretrained:junction", "--horizon", "4"])
+    assert "got horizon beside a model, which has its own" in capsys.readouterr().err
+
+
+def test_of_few_tracks_it_is_said_how_many_taught_and_that_none_was_held_out(tmp_path, capsys):
+    tracks = write(tmp_path / "t.csv", joined([turning(4, length=90), straight(20, 20, names=["short", "brief"])]))
+    options = ["--rate", "10", "--horizon", "1", "--past", "1.5", "--steps", "3"]
+    main(["train", "forecaster", tracks, "--out", str(tmp_path / "m.safetensors"), *options])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "4 tracks learned, of 6 that were not held out" in said
+    assert "fewer than 10 tracks, so that none was held out" in said

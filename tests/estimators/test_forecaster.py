@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 
 import numpy as np
@@ -75,6 +76,19 @@ def test_a_stream_teaches_what_whole_tracks_teach():
     assert stream.rule_.memory.num_written == whole.rule_.memory.num_written > 0
     for name, part in stream.rule_.memory.arrays().items():
         assert np.allclose(part, whole.rule_.memory.arrays()[name])
+
+
+@pytest.mark.parametrize("missing", [0.02, 0.1, 0.3])
+def test_whole_tracks_teach_what_a_stream_does_where_frames_are_missing(missing):
+    whole = turning(10, length=100, rate=25.0)
+    seen = np.random.default_rng(0).random(len(whole.times)) >= missing
+    some = dataclasses.replace(whole, positions=whole.positions[seen], times=whole.times[seen], track=whole.track[seen])
+    at_once, stream = FastSlowForecaster(horizon=1.0).partial_fit(some), FastSlowForecaster(horizon=1.0)
+    for number, t, (x, y) in zip(some.track.tolist(), some.times, some.positions, strict=True):
+        stream.update(number, t, x, y)
+    assert at_once.rule_.memory.num_written == stream.rule_.memory.num_written > 10
+    assert FastSlowForecaster(horizon=1.0).fit(some).rule_.memory.num_written == stream.rule_.memory.num_written
+    assert not FastSlowForecaster(horizon=1.0, max_gap=0.01).partial_fit(some).rule_.memory.num_written > 200
 
 
 def test_many_moments_are_learned_a_block_at_a_time(monkeypatch):

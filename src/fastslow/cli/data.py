@@ -38,6 +38,7 @@ def list_data(*, data_dir: Path | None = None) -> None:
 
     from fastslow.data.fetching.locate import data_folder
     from fastslow.data.registry import DATA
+    from fastslow.data.tracks.registry import NAMES
 
     table = Table("data")
     table.add_column("at hand", no_wrap=True)
@@ -47,6 +48,8 @@ def list_data(*, data_dir: Path | None = None) -> None:
         files = () if source.files is None else tuple(source.files.checksums)
         at_hand = "yes" if _are_here(name, files, data_dir) else f"no: fastslow data fetch {name}"
         table.add_row(name, at_hand, ", ".join(source.splits), source.about)
+    for name, about in NAMES.items():
+        table.add_row(name, "yes" if name != "vru" or _has_vru(data_dir) else "no", "tracks", about)
     Console().print(table, f"looked in {data_folder(data_dir)}", sep="\n", markup=False)
 
 
@@ -60,6 +63,13 @@ def _are_here(name: str, files: tuple[str, ...], data_dir: Path | None) -> bool:
     except InputError:
         return False
     return True
+
+
+def _has_vru(data_dir: Path | None) -> bool:
+    from fastslow.data.fetching.locate import search_folders
+    from fastslow.data.tracks.vru import holds_vru
+
+    return any(holds_vru(folder) for folder in search_folders("vru", data_dir))
 
 
 @app.command
@@ -92,11 +102,11 @@ def preview(
         seed: which classes.
         out: PNG file to write.
     """
+    from fastslow.cli.outputs import refuse_output
     from fastslow.data.registry import load_source
-    from fastslow.files import refuse_unwritable
     from fastslow.report.figures.contact_sheet import contact_sheet
 
-    refuse_unwritable(out)
+    refuse_output("--out", out, ".png")
     if not 0 <= seed < 2**32:
         raise InputError(f"got seed={seed}; it must be from 0 to {2**32 - 1}")
     images, parts = load_source(data, data_dir=data_dir, split=split, image_size=image_size, ink=ink, crop=crop)

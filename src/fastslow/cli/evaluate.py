@@ -52,10 +52,9 @@ def evaluate(
     from rich.progress import Progress
 
     from fastslow.cli.console import console
-    from fastslow.files import refuse_unwritable
+    from fastslow.cli.outputs import refuse_output
 
-    if json is not None:
-        refuse_unwritable(json)
+    refuse_output("--json", json, ".json", others={"the model": model})
 
     from fastslow.protocol.result import write_result
     from fastslow.report.tables import accuracy_table

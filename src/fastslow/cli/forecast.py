@@ -10,9 +10,6 @@ import cyclopts
 
 from fastslow.cli.track_table import TrackTable
 
-#: Seconds without a sample that are no gap at any rate, and those that are one even if all samples are as far apart.
-_LEAST_GAP, _LARGEST_GAP = 0.25, 60.0
-
 if TYPE_CHECKING:
     from fastslow.data.tracks.base import TrackData
     from fastslow.estimators.forecaster import FastSlowForecaster
@@ -24,11 +21,11 @@ def forecast(
     *,
     out: Path | None = None,
     map: Path | None = None,
-    rate: float = 25.0,
-    horizon: float = 2.0,
+    rate: float | None = None,
+    horizon: float | None = None,
     every: float = 1.0,
     step: float = 0.4,
-    slots: int = 256,
+    slots: int | None = None,
     table: Annotated[TrackTable | None, cyclopts.Parameter(name="*")] = None,
     model: str | None = None,
     save: Path | None = None,
@@ -39,59 +36,68 @@ def forecast(
 
     Args:
         tracks: junction (embedded), vru, a table with the columns track, t (or frame), x, y and, if there are, kind and
-            recording; or a folder of inD or of the Stanford Drone Dataset.
-        out: .csv file to write forecasts to.
+            recording; or a folder of inD, VRU or the Stanford Drone Dataset.
+        out: .csv file to write forecasts to: of each track at made_at, for the moment t, where it is expected (x, y),
+            how far off (spread), where it would be without what was learned (plain_x, plain_y), and how far from where
+            it then was both were (error, plain_error); seconds and metres.
         map: .png file to draw what was learned of the place to; several recordings get a file each.
-        rate: samples a second that forecasts are made of, Hz.
-        horizon: seconds ahead.
+        rate: samples a second that forecasts are made of, Hz; 25 if not given.
+        horizon: seconds ahead; 2 if not given.
         every: seconds from one forecast of a track to the next.
         step: seconds between the moments of a forecast that are written.
-        slots: of the memory.
+        slots: of the memory; 256 if not given.
         table: how tracks are read.
         model: .safetensors file of a forecaster to go on with, in place of rate, horizon and slots; pretrained:junction
             has a network, for 25 Hz and 2 s, and has learned no place yet.
         save: .safetensors file to save the forecaster to, of one recording.
     """
+    from fastslow.cli.outputs import refuse_output
     from fastslow.cli.track_progress import track_bar
+    from fastslow.data.tracks.units import gaps_of
     from fastslow.errors import InputError, shown
     from fastslow.estimators.forecaster import FastSlowForecaster
     from fastslow.estimators.replay import play
-    from fastslow.files import refuse_unwritable, write_text
+    from fastslow.files import write_text
 
     for name, seconds in (("every", every), ("step", step)):
         if not 0 < seconds < float("inf"):
             raise InputError(f"got {name}={shown(seconds)}; a positive number of seconds was expected")
-    for path in (out, map, save):
-        if path is not None:
-            refuse_unwritable(path)
-    if save is not None and save.suffix != ".safetensors":
-        raise InputError(f"got --save {save}; give a file that ends in .safetensors")
+    refuse_output("--out", out, ".csv", others={"the file of tracks": tracks})
+    refuse_output("--map", map, ".png", others={"the file of tracks": tracks})
+    refuse_output("--save", save, ".safetensors", others={"the file of tracks": tracks})
+    chosen = {name: its for name, its in (("rate", rate), ("horizon", horizon), ("slots", slots)) if its is not None}
+    if model is not None and chosen:
+        raise InputError(f"got {', '.join(chosen)} beside a model, which has its own; leave out either")
+    begun = None if model is None else FastSlowForecaster.load(model)
+    made = {"max_slots" if name == "slots" else name: its for name, its in chosen.items()}
+    plan = begun or FastSlowForecaster(**made)
     data, repeated = (table or TrackTable()).load(tracks)
     by_recording = _by_recording(data)
-    begun = None if model is None else FastSlowForecaster.load(model)
+    pictures = {} if map is None else _pictures(map, list(by_recording))
     if len(by_recording) > 1 and (save or (begun is not None and begun.rule_.memory.size)):
         raise InputError(
             f"got {len(by_recording)} recordings, each of a place of its own, to learn in one forecaster; give tracks "
             "of one recording, or leave out --save, and --model of one that knows a place"
         )
     lines, played = ["recording,track,made_at,t,x,y,spread,plain_x,plain_y,error,plain_error"], []
-    for number, (recording, part) in enumerate(by_recording.items()):
+    for recording, part in by_recording.items():
+        gaps = gaps_of(part, plan.horizon)
         forecaster = (
-            FastSlowForecaster(rate=rate, horizon=horizon, max_slots=slots, max_gap=_gap(part))
-            if model is None
-            else FastSlowForecaster.load(model)
+            FastSlowForecaster(**made, max_gap=max(gaps))
+            if begun is None
+            else FastSlowForecaster.load(str(model), max_gap=max(*gaps, begun.max_gap))
         )
         with track_bar(recording) as on_sample:
-            found = list(play(forecaster, part, every=every, on_sample=on_sample))
+            found = list(play(forecaster, part, every=every, gaps=gaps, on_sample=on_sample))
         played += found
         lines += [line for one in found for line in _lines(recording, part, one, step)]
-        if map is not None:
-            _draw(recording, part, forecaster, map if len(by_recording) == 1 else _beside(map, number, recording))
+        if recording in pictures:
+            _draw(recording, part, forecaster, pictures[recording])
     if out is not None:
         write_text(out, "\n".join(lines) + "\n")
     if save is not None:
         forecaster.save(save)
-    _tell(data, played, repeated)
+    _tell(data, played, repeated, plan)
 
 
 def _by_recording(data: TrackData) -> dict[str, TrackData]:
@@ -99,21 +105,6 @@ def _by_recording(data: TrackData) -> dict[str, TrackData]:
     for number, name in enumerate(data.recordings):
         numbers.setdefault(name, []).append(number)
     return {name: data.select(its) for name, its in numbers.items()}
-
-
-def _gap(part: TrackData) -> float:
-    """Seconds without a sample that are none for the slowest track."""
-    from fastslow.data.tracks.resample import GAP
-    from fastslow.errors import InputError, shown
-
-    slowest = min(range(part.num_tracks), key=lambda number: part.rates[number])
-    step = 1 / part.rates[slowest]
-    if GAP * step > _LARGEST_GAP:
-        raise InputError(
-            f"track {shown(part.names[slowest])} has a sample every {step:.3g} s; at least one every "
-            f"{_LARGEST_GAP / GAP:g} s was expected: remove the track, or see that time is in seconds"
-        )
-    return max(GAP * step, _LEAST_GAP)
 
 
 def _lines(recording: str, part: TrackData, one: Played, step: float) -> list[str]:
@@ -130,7 +121,8 @@ def _lines(recording: str, part: TrackData, one: Played, step: float) -> list[st
             one.made_at, forecast.times[at], *forecast.positions[at], forecast.spread[at], *forecast.plain[at], *off
         ]  # fmt: skip
         shown = ",".join("" if np.isnan(number) else f"{number:.3f}" for number in numbers)
-        lines.append(f"{_quoted(recording)},{_quoted(part.names[one.track])},{shown}")
+        name = part.names[one.track].removeprefix(f"{recording}/")  # as the source calls it
+        lines.append(f"{_quoted(recording)},{_quoted(name)},{shown}")
     return lines
 
 
@@ -149,16 +141,27 @@ def _draw(recording: str, part: TrackData, forecaster: FastSlowForecaster, path:
     ErrorMap(title, paths, *forecaster.rule_.learned_errors()).plot(path)
 
 
-def _beside(path: Path, number: int, recording: str) -> Path:
-    safe = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in recording)
-    return path.with_name(f"{path.stem}-{number}-{safe}{path.suffix}")
+def _pictures(path: Path, recordings: list[str]) -> dict[str, Path]:
+    """The file of each recording's map: several have the number and the name of theirs in it."""
+    from fastslow.files import refuse_unwritable
+
+    if len(recordings) == 1:
+        return {recordings[0]: path}
+    found = {}
+    for number, recording in enumerate(recordings):
+        safe = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in recording)
+        found[recording] = path.with_name(f"{path.stem}-{number}-{safe}{path.suffix}")
+        refuse_unwritable(found[recording])
+    return found
 
 
-def _tell(data: TrackData, played: list[Played], repeated: int) -> None:
+def _tell(data: TrackData, played: list[Played], repeated: int, plan: FastSlowForecaster) -> None:
     """What was read and mended, and how far off forecasts were: of one recording in three parts of the stream."""
     import numpy as np
     from rich.console import Console
     from rich.table import Table
+
+    from fastslow.data.tracks.units import doubt, num_slower
 
     console = Console()
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(data.kinds).items()))
@@ -169,8 +172,13 @@ def _tell(data: TrackData, played: list[Played], repeated: int) -> None:
         console.print(f"mended: {count} {what}", markup=False)
     if repeated:
         console.print(f"left out: {repeated} tracks that repeat the movement of another")
+    if slower := num_slower(data, plan.horizon):
+        console.print(f"no forecast of tracks with less than a sample in {plan.horizon:g} s: {slower}")
+    if words := doubt(data):
+        console.print(words, markup=False)
     if not played:
-        console.print("no track has history enough for a forecast, about one second without a gap")
+        needed = plan.rule_.past / plan.rate
+        console.print(f"no track has history enough for a forecast, {needed:.2g} s without a gap: give longer tracks")
         return
     errors = np.array(told).reshape(-1, 4)
     if not len(errors):

@@ -12,13 +12,10 @@ def pack(source: str, out: Path) -> None:
         source: a run folder or a .safetensors file.
         out: .safetensors file to write, its JSON beside it.
     """
-    from fastslow.errors import InputError
-    from fastslow.files import refuse_unwritable
+    from fastslow.cli.outputs import refuse_output
 
-    if out.suffix != ".safetensors":
-        raise InputError(f"got {out}; give a file whose name ends in .safetensors")
-    refuse_unwritable(out)
-    refuse_unwritable(out.with_suffix(".json"))
+    refuse_output("out", out, ".safetensors", others={"the source": source})
+    refuse_output("out", out.with_suffix(".json"), others={"the source": source})
 
     from fastslow.methods.files import load_model, save_model
 

@@ -29,13 +29,13 @@ def play(
         port: to serve at; 0 for any that is free.
         browser: open it in the browser.
     """
-    from fastslow.files import refuse_unwritable, refuse_unwritable_folder, write_text
+    from fastslow.cli.outputs import refuse_output
+    from fastslow.files import refuse_unwritable_folder, write_text
     from fastslow.ports import refuse_no_port
 
     refuse_no_port(port)
     paths = [path for path in (out, export_site and export_site / PAGE_NAME) if path is not None]
-    if out is not None:
-        refuse_unwritable(out)
+    refuse_output("--out", out, ".html", ".htm", others={"the model": model})
     if export_site is not None:
         refuse_unwritable_folder(export_site, PAGE_NAME)
 

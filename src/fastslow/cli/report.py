@@ -12,9 +12,9 @@ def report(sources: list[Path], *, out: Path = Path("report.html")) -> None:
         sources: run folders, finished or not, and result files (.json).
         out: HTML file to write.
     """
-    from fastslow.files import refuse_unwritable
+    from fastslow.cli.outputs import refuse_output
 
-    refuse_unwritable(out)
+    refuse_output("--out", out, ".html", ".htm", others={f"source {source}": source for source in sources})
 
     from fastslow.report.page import write_report
 

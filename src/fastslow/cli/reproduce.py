@@ -46,15 +46,14 @@ def reproduce(
         slurm: what to ask of Slurm for each cell, as --slurm.partition long --slurm.time 120 (minutes, else 240).
         out: .html, .md or .tex file to write the page to; if not given it is printed, figures of few points as tables.
     """
-    from fastslow.files import refuse_unwritable, refuse_unwritable_folder
+    from fastslow.cli.outputs import refuse_output
+    from fastslow.files import refuse_unwritable_folder
     from fastslow.studies import load_study
 
     wanted = wanted or WantedCells()
     index = read_part(part)
     found = load_study(study)
-    if out is not None:
-        _refuse_other_endings(out)
-        refuse_unwritable(out)
+    refuse_output("--out", out, ".html", ".md", ".tex")
     refuse_unwritable_folder(wanted.results, "result.json")
 
     from fastslow.config import read_value
@@ -92,7 +91,7 @@ def _show(page: Page, out: Path | None) -> None:
     if out is None:
         print(page.markdown(most_rows=_MOST_ROWS), end="")
     else:
-        text = {".html": page.html, ".md": page.markdown, ".tex": page.latex}[out.suffix]()
+        text = {".html": page.html, ".md": page.markdown, ".tex": page.latex}[out.suffix.lower()]()
         write_atomically(out, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         print(out)
     if page.failed:
@@ -112,10 +111,3 @@ def read_part(text: str) -> tuple[int, int]:
     if not 1 <= index <= count:
         raise InputError(f"got part={shown(text)}; give I/N with I from 1 to N, such as 1/2 and 2/2")
     return index - 1, count
-
-
-def _refuse_other_endings(out: Path) -> None:
-    from fastslow.errors import InputError
-
-    if out.suffix not in (".html", ".md", ".tex"):
-        raise InputError(f"got {out}; give a file whose name ends in .html, .md or .tex")

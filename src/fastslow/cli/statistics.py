@@ -25,16 +25,16 @@ def statistics(
         part: classes to measure: those that the model was trained on.
         out: file to write; beside the model's, ending in .statistics, where it is looked for, if not given.
     """
+    from fastslow.cli.outputs import refuse_output
     from fastslow.data.registry import load_source
     from fastslow.errors import InputError
     from fastslow.estimators.statistics import measure_statistics, save_statistics, statistics_path, weights_sha256
-    from fastslow.files import refuse_unwritable
     from fastslow.methods.files import PRETRAINED_PREFIX, load_model, locate_model
 
     if out is None and source.startswith(PRETRAINED_PREFIX):
         raise InputError(f"got {source} and no --out; the file of a model that ships with the library has to be named")
     path = statistics_path(locate_model(source)) if out is None else out
-    refuse_unwritable(path)
+    refuse_output("--out", path, others={"the model": source})
     model = load_model(source)
     images, parts = load_source(data, data_dir=data_dir, split=split, image_size=model.config.image_size)
     found = measure_statistics(model.method, images.select(parts.part(part)))

@@ -13,14 +13,15 @@ def table(sources: list[Path], *, out: Path | None = None, readme: Path | None =
         out: file to write; printed if neither this nor readme is given.
         readme: page whose table of results, between two marks, is renewed.
     """
+    from fastslow.cli.outputs import refuse_output
     from fastslow.errors import InputError
-    from fastslow.files import refuse_unwritable, write_atomically
+    from fastslow.files import write_atomically
     from fastslow.report.headline import renew
     from fastslow.report.tables import read_results, results_page
 
-    for path in (out, readme):
-        if path is not None:
-            refuse_unwritable(path)
+    read = {f"source {source}": source for source in sources}
+    refuse_output("--out", out, ".md", ".txt", others={**read, "the page of --readme": readme})
+    refuse_output("--readme", readme, ".md", others=read)
     results = read_results(file for source in sources for file in _result_files(source))
     if not results:
         raise InputError("found no results to tabulate; give result files (.json), run folders, or folders of them")

@@ -130,7 +130,7 @@ class FastSlowForecaster:
         Raises:
             InputError: if none of them is long enough for a forecast and its outcome.
         """
-        even = resampled(tracks, self.rate)
+        even = resampled(tracks, self.rate, bridged=self.max_gap)
         if next(self._moments(even), None) is None:
             raise InputError(
                 f"got {tracks.num_tracks} tracks, none of {self._rule.length / self.rate:.3g} s without a gap, which a "
@@ -143,8 +143,12 @@ class FastSlowForecaster:
         return self
 
     def partial_fit(self, tracks: TrackData) -> FastSlowForecaster:
-        """Learns tracks whose future is known, in order; those too short for it teach nothing."""
-        for moments in self._moments(resampled(tracks, self.rate)):
+        """Learns tracks whose future is known, in order; those too short for it teach nothing.
+
+        Between samples up to `max_gap` apart, or one and a half of a track's own steps, it is interpolated, as `update`
+        does.
+        """
+        for moments in self._moments(resampled(tracks, self.rate, bridged=self.max_gap)):
             self._rule.learn(moments)
         return self
 
@@ -184,7 +188,7 @@ class FastSlowForecaster:
         Raises:
             InputError: if there is no such track, its history is too short, or the horizon is too far.
         """
-        steps = self.steps if horizon is None else self._steps_within(horizon)
+        steps = self.steps if horizon is None else _steps_within(horizon, self.horizon, self.rate)
         now, history = self._live.history(track)
         positions, spread, evidence, plain = self._rule.forecast(history[None])
         times = now + np.arange(1, steps + 1) / self.rate
@@ -211,39 +215,37 @@ class FastSlowForecaster:
         save_forecaster(path, self)
 
     @classmethod
-    def load(cls, path: str | Path) -> FastSlowForecaster:
+    def load(cls, path: str | Path, *, max_gap: Any = None) -> FastSlowForecaster:  # noqa: ANN401
         """A forecaster as it was when it was saved, with no tracks under way.
 
         Args:
             path: of the file; or "pretrained:junction", whose network was trained on made-up junctions (25 Hz, 2 s) and
                 whose memory is empty.
+            max_gap: seconds, see the class, in the place of what it was saved with.
 
         Raises:
             InputError: if the file is missing or damaged.
         """
-        return load_forecaster(path, cls)
+        if max_gap is not None:
+            refuse_unless_positive("max_gap", max_gap, "seconds")
+        return load_forecaster(path, cls, **({} if max_gap is None else {"max_gap": max_gap}))
 
     def _forget(self) -> None:
         told = numbers_shown(self.rate, self.network) if self.line else None
         memory = ErrorMemory(self.max_slots, 6, self.steps, empty=self.empty, slopes=self.slopes, shown=told)
         self._rule = CorrectedMotion(memory, rate=self.rate, steps=self.steps, widths=self.widths, network=self.network)
-        self._live = LiveTracks(
-            self.rate,
-            past=self._rule.past,
-            steps=self.steps,
-            every=self._every,
-            max_gap=self.max_gap,
-            drop_after=self.drop_after,
-        )
+        sizes = {"past": self._rule.past, "steps": self.steps, "every": self._every}
+        self._live = LiveTracks(self.rate, **sizes, max_gap=self.max_gap, drop_after=self.drop_after)
 
     def _moments(self, even: TrackData) -> Iterator[Float64[np.ndarray, "moments samples 2"]]:
         """Past and outcome of each moment of tracks that is learned from, in the order of time within each."""
         return moments_of(even, length=self._rule.length, every=self._every)
 
-    def _steps_within(self, horizon: Any) -> int:  # noqa: ANN401
-        if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= self.horizon:
-            raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {self.horizon:g} s ahead")
-        return int(max(1, round(horizon * self.rate)))
+
+def _steps_within(horizon: Any, longest: float, rate: float) -> int:  # noqa: ANN401
+    if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= longest:
+        raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {longest:g} s ahead")
+    return int(max(1, round(horizon * rate)))
 
 
 def _refuse_too_many(*, rate: float, horizon: float, learn_every: float, max_gap: float, max_slots: int) -> None:

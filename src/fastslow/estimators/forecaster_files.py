@@ -52,12 +52,13 @@ def save_forecaster(path: str | Path, forecaster: FastSlowForecaster) -> None:
     save_tensors(path, tensors, header)
 
 
-def load_forecaster(path: str | Path, kind: type[T]) -> T:
+def load_forecaster(path: str | Path, kind: type[T], **changed: Any) -> T:  # noqa: ANN401
     """Reads a forecaster.
 
     Args:
         path: of the file; or "pretrained:NAME" of one that ships with the library.
         kind: `FastSlowForecaster`.
+        changed: parameters in the place of the file's.
 
     Raises:
         InputError: if the file is missing, damaged or of another kind; the message names it.
@@ -71,7 +72,7 @@ def load_forecaster(path: str | Path, kind: type[T]) -> T:
         parameters = _parameters(header)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         network = _network(arrays, header)
-        forecaster = kind(**parameters, widths=header["widths"], network=network)
+        forecaster = kind(**parameters | changed, widths=header["widths"], network=network)
         damping, written = header["damping"], header["num_written"]
         if type(damping) is not float or not 0 <= damping < 1 or type(written) is not int or not written < 2**53:
             raise InputError("its numbers are none that a forecaster has")

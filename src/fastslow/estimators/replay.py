@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +45,7 @@ def play(
     tracks: TrackData,
     *,
     every: float,
+    gaps: Sequence[float] | None = None,
     on_sample: Callable[[int, int], object] = lambda done, total: None,
 ) -> Iterator[Played]:
     """Plays one recording, sample by sample in the order of its clock; each forecast is made before its future is seen.
@@ -55,20 +56,26 @@ def play(
         forecaster: learns on the way.
         tracks: of one recording.
         every: seconds from one forecast of a track to the next; the first as soon as there can be one.
+        gaps: seconds without a sample after which each track begins anew, at most the forecaster's `max_gap`; that of
+            all if None.
         on_sample: called with samples done and how many there are.
     """
     starts = tracks.starts.tolist()
-    due = [-np.inf] * tracks.num_tracks
+    due, last = [-np.inf] * tracks.num_tracks, [-np.inf] * tracks.num_tracks
+    gaps = [forecaster.max_gap] * tracks.num_tracks if gaps is None else gaps
     order = order_of(tracks)
     for done, row in enumerate(order.tolist(), 1):
         number, t = int(tracks.track[row]), float(tracks.times[row])
         name = tracks.names[number]
+        if t - last[number] > gaps[number] + _ROUNDING:
+            forecaster.end(name)
+        last[number] = t
         forecaster.update(name, t, *tracks.positions[row])
         if t >= due[number] and forecaster.ready(name):
             forecast = forecaster.predict(name)
             due[number] = t + every - _ROUNDING
             rows = slice(starts[number], starts[number + 1])
-            outcome = _outcome(tracks.times[rows], tracks.positions[rows], forecast.times, forecaster.max_gap)
+            outcome = _outcome(tracks.times[rows], tracks.positions[rows], forecast.times, gaps[number])
             yield Played(number, t, forecast, outcome)
         if row == starts[number + 1] - 1 and not tracks.one_clock:
             forecaster.end(name)

@@ -31,6 +31,7 @@ def train_motion_network(
     steps: int,
     seed: int = 0,
     training_steps: int = STEPS,
+    bridged: float = 0.0,
     on_step: Callable[[int, int], object] = lambda done, total: None,
 ) -> MotionNetwork:
     """A network for forecasts like those that tracks would have had, at their speeds and slower ones.
@@ -41,6 +42,7 @@ def train_motion_network(
         samples: of a past.
         steps: of a forecast.
         seed: of weights and whatever is drawn; torch's own random state is left as it was.
+        bridged: seconds without a sample that are no gap, see `resampled`.
         training_steps: of AdamW, each on 128 windows drawn with replacement, as `varied` makes them.
         on_step: called with steps done and how many there are.
 
@@ -50,11 +52,12 @@ def train_motion_network(
     for name, number in (("samples", samples), ("steps", steps), ("training_steps", training_steps)):
         refuse_unless_whole(name, number, 1)
     refuse_short_past(samples, rate)
-    windows = windows_of(resampled(tracks, rate), seen=samples, future=steps, every=max(1, round(_EVERY * rate)))
+    even = resampled(tracks, rate, bridged=bridged)
+    windows = windows_of(even, seen=samples, future=steps, every=max(1, round(_EVERY * rate)))
     if not len(windows.seen):
         raise InputError(
             f"got {tracks.num_tracks} tracks, none of {(samples + steps) / rate:.3g} s without a gap, which a past and "
-            "its outcome take; give longer ones"
+            "its outcome take; give longer ones, or a shorter past or horizon"
         )
     frame, generator = AlignedFrame(rate), np.random.default_rng(seed)
     sizes = [2 * frame.num_shown(samples), _HIDDEN, _HIDDEN, 2 * steps]

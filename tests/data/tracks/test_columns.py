@@ -64,6 +64,12 @@ def test_names_given_in_place_of_a_first_line(tmp_path):
     assert table.lines.tolist() == [1, 2]
 
 
+def test_every_value_may_stand_in_quotation_marks(tmp_path):
+    table = read(write(tmp_path, '"x","y","kind"\n"1.5","-2","a"\n3,"4e1",b\n'))
+    assert table.numbers["x"].tolist() == [1.5, 3.0]
+    assert table.numbers["y"].tolist() == [-2.0, 40.0]
+
+
 TOP = "x,y,kind\n1,2,a\n"
 BAD = {
     "empty": ("", "is empty"),
@@ -80,7 +86,8 @@ BAD = {
     "one more, one fewer": (TOP + "3,4,5,b\n6,b\n", "line 3: got 4 columns; 3, .*: mend the line, or remove it"),
     "text for a number": (TOP + "3,4,b\n5,six,b\n", "line 4: got y='six'; a finite number.*: mend the line"),
     "nothing for a number": (TOP + ",4,b\n", "line 3: got x=''; a finite number"),
-    "number in quotes": (TOP + '"3",4,b\n', "line 3: got x='\"3\"'; a finite number"),
+    "number in half a quotation": (TOP + '"3,4,b\n', "line 3: got x='\"3'; a finite number"),
+    "text in quotes for a number": (TOP + '"six",4,b\n', "line 3: got x='\"six\"'; a finite number"),
     "other digits": (TOP + "\u0663,4,b\n", "line 3: got x='\u0663'; a finite number"),
     "underscore": (TOP + "3_0,4,b\n", "line 3: got x='3_0'; a finite number"),
     "NaN": (TOP + "3,nan,b\n", "line 3: got y='nan'; a finite number"),

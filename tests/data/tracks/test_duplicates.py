@@ -13,13 +13,16 @@ from fastslow.errors import InputError
 from track_sample import straight
 
 
-def table(*places, recordings=None):
+def table(*places, recordings=None, begin=None):
+    """Tracks with the times of their files; with `begin`, of one clock."""
     lengths = [len(part) for part in places]
-    times = np.concatenate([np.arange(length) / 10 for length in lengths])
+    begun = begin or [0.0] * len(places)
+    times = np.concatenate([at + np.arange(length) / 10 for at, length in zip(begun, lengths, strict=True)])
     count = len(places)
     return TrackData(
         np.concatenate(places), times, np.repeat(np.arange(count), lengths), tuple(f"t{k}" for k in range(count)),
         ("cyclist",) * count, tuple(recordings or ["r"] * count), (10.0,) * count,
+        one_clock=begin is not None,
     )  # fmt: skip
 
 
@@ -39,6 +42,15 @@ def test_short_runs_and_those_of_who_stands_still_are_no_sign():
     still = np.zeros((20, 2))
     assert physical_groups(table(still, still)).tolist() == [0, 1]
     assert physical_groups(table(long, long, recordings=["a", "b"])).tolist() == [0, 1]
+
+
+def test_with_one_clock_the_same_way_at_another_time_is_another_movement():
+    long = walk(60, 0)
+    assert physical_groups(table(long[:30], long[:30], begin=[0.0, 60.0])).tolist() == [0, 1]
+    assert physical_groups(table(long[:30], long[20:], begin=[5.0, 7.0])).tolist() == [0, 0]
+    straight_on = np.round(0.14 * np.outer(np.arange(40), [1, 0]), 1)
+    walkers = physical_groups(table(*[straight_on] * 30, begin=[60.0 * k for k in range(30)]))
+    assert walkers.tolist() == list(range(30))
 
 
 def test_a_split_keeps_groups_together_and_depends_on_names_alone():

@@ -31,5 +31,15 @@ def test_a_table_and_folders_are_told_by_what_they_are(tmp_path):
     lines = [f'1 {k} 0 {k + 2} 2 {k} 0 0 0 "Biker"' for k in range(5)]
     (scene / "annotations.txt").write_text("\n".join(lines))
     assert load_tracks(tmp_path / "sdd", metres=0.05).kinds == ("cyclist",)
+    with pytest.raises(InputError, match=r"got an empty text; give junction, vru"):
+        load_tracks("")
+    (tmp_path / "cyclists.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(
+        InputError, match=r"pedestrians\.tar\.gz in .*; get both archives of the VRU Trajectory Dataset"
+    ):
+        load_tracks(tmp_path)
+    (tmp_path / "pedestrians.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"cyclists\.tar\.gz cannot be unpacked"):
+        load_tracks(tmp_path)
     with pytest.raises(InputError, match=r"give junction, vru, a table .* \(there is no such file or folder\)"):
         load_tracks(tmp_path / "none")

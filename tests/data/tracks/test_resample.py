@@ -48,6 +48,16 @@ def test_a_gap_divides_a_track_and_is_counted():
     assert resampled(dataclasses.replace(track, times=pairs), 10.0).names[0] == "t0"
 
 
+def test_what_is_bridged_is_no_gap_however_quick_the_samples_are():
+    track = straight(40, rate=10.0)
+    seen = (np.arange(40) < 10) | (np.arange(40) >= 14)
+    holed = dataclasses.replace(
+        track, positions=track.positions[seen], times=track.times[seen], track=track.track[seen]
+    )
+    assert resampled(holed, 10.0).num_tracks == resampled(holed, 10.0, bridged=0.4).num_tracks == 2
+    assert np.allclose(resampled(holed, 10.0, bridged=0.5).positions, track.positions)
+
+
 @pytest.mark.parametrize("names", [["a", "a#2", "b##"], ["#", "##2", "##"], ["a#2", "a#3", "a"], ["a", "b", "c"]])
 def test_pieces_have_names_of_their_own_and_first_ones_are_told_whatever_tracks_are_called(names):
     tracks = straight(20, 20, 20, names=names)

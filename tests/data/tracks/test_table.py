@@ -47,10 +47,16 @@ def test_other_names_frames_and_units_are_understood(table):
     assert np.allclose(tracks.times, np.arange(4) / 25)
     assert np.allclose(tracks.positions, [[k, 0.5] for k in range(4)])
     assert (tracks.names, tracks.kinds, tracks.rates) == ((f"{ONE}/3",), (UNKNOWN,), (25.0,))
-    with pytest.raises(InputError, match=r"counts time in frames; give rate"):
+    with pytest.raises(InputError, match=r"counts time in frames; give rate, .* --frame-rate"):
         load_table(table)
     write(table, [(10 * k, "3", k, 0, "") for k in range(4)], ("Frame", "trackId", "xCenter", "yCenter", "note"))
     assert load_table(table, rate=25).rates == pytest.approx((2.5,))  # one frame in ten has a line
+
+
+def test_frames_a_second_are_refused_where_time_is_in_seconds(table):
+    write(table, [("a", 0, 0, 0), ("a", 1, 1, 0)], ("track", "Time", "x", "y"))
+    with pytest.raises(InputError, match=r"got 10 frames a second for .*, whose column Time is in seconds; leave"):
+        load_table(table, rate=10)
 
 
 def test_stamps_from_1970_are_read_and_what_is_beyond_all_measure_is_refused_with_its_line(table):

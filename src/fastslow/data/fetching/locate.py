@@ -35,13 +35,16 @@ def search_folders(name: str, data_dir: str | Path | None = None) -> tuple[Path,
     return root / name, root
 
 
-def find_path(name: str, candidates: Sequence[str], data_dir: str | Path | None = None) -> Path:
+def find_path(
+    name: str, candidates: Sequence[str], data_dir: str | Path | None = None, *, cure: str | None = None
+) -> Path:
     """Finds one file or folder of a data set.
 
     Args:
         name: the data set, as `fastslow data fetch` calls it.
         candidates: names that will do, best first; one that ends in "/" must be a folder, any other a file.
         data_dir: see `data_folder`.
+        cure: what is to be done where it is missing; to fetch it if None.
 
     Raises:
         InputError: if none is there; the message says what was looked for, where, and the cure.
@@ -54,7 +57,7 @@ def find_path(name: str, candidates: Sequence[str], data_dir: str | Path | None 
                 return path
     raise InputError(
         f"{name} data not found: looked for {' or '.join(candidates)} in {folders[0]} and {folders[1]}; "
-        f"run `fastslow data fetch {name}`, or say where the files are with --data-dir or FASTSLOW_DATA"
+        f"{cure or f'run `fastslow data fetch {name}`'}, or say where the files are with --data-dir or FASTSLOW_DATA"
     )
 
 

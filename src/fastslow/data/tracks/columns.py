@@ -97,8 +97,8 @@ def read_columns(
 
     Args:
         path: the file.
-        numbers: names of the columns to read as numbers.
-        texts: names of the columns to read as texts: each of 1 to 100 bytes, in quotation marks or not.
+        numbers: names of the columns to read as numbers, in quotation marks or not.
+        texts: names of the columns to read as texts: each of 1 to 100 bytes, likewise.
         optional: those of both that the file may lack; they are then left out.
         delimiter: what columns are parted by, one of `DELIMITERS`.
         header: the names of all columns, if the first line of the file does not have them.
@@ -238,7 +238,10 @@ def _read_numbers(table: _Table, places: Mapping[str, int]) -> dict[str, Float64
     file.seek(int(table.rows.starts[0]))
     columns, reason = list(places.values()), None
     try:
-        values = np.loadtxt(file, delimiter=table.delimiter, usecols=columns, comments=None, ndmin=2, encoding="latin1")
+        values = np.loadtxt(
+            file, delimiter=table.delimiter, usecols=columns, comments=None, ndmin=2, encoding="latin1",
+            quotechar='"' if b'"' in table.rows.content else None,
+        )  # fmt: skip
         wrong = np.argwhere(~np.isfinite(values))
     except ValueError as error:
         wrong, reason = _first_that_is_none(table, columns), error
@@ -254,7 +257,7 @@ def _first_that_is_none(table: _Table, columns: Sequence[int]) -> Int64[np.ndarr
     for row in range(len(table.rows.numbers)):
         fields = table.rows.line(row).split(table.delimiter.encode())
         for which, place in enumerate(columns):
-            if not _NUMBER.fullmatch(fields[place]):
+            if not _NUMBER.fullmatch(_bare(fields[place].decode("latin1")).encode("latin1")):
                 return np.array([[row, which]])
     raise InputError(f"{table.rows.name} holds a value that is no number; give numbers such as -12.5")
 

@@ -19,7 +19,8 @@ def physical_groups(tracks: TrackData) -> Int64[np.ndarray, " tracks"]:
     """Which tracks are of one movement: a number for each, the same for those that share a run of samples.
 
     Two tracks of one recording are joined where 8 positions in a row, with at least 3 moves between them, are equal bit
-    for bit, and so are all that are joined with either. Times are not looked at: files begin at 0.
+    for bit, and so are all that are joined with either. Where a recording has one clock, they have to be so at the same
+    times, as places that were rounded are often alike; where it has none, each file begins at 0.
 
     Args:
         tracks: as they were read; resampling would hide what is equal.
@@ -38,12 +39,14 @@ def physical_groups(tracks: TrackData) -> Int64[np.ndarray, " tracks"]:
     first: dict[tuple[str, bytes], int] = {}
     starts = tracks.starts.tolist()
     for number in range(tracks.num_tracks):
-        places = np.ascontiguousarray(tracks.positions[starts[number] : starts[number + 1]])
+        rows = slice(starts[number], starts[number + 1])
+        places = np.ascontiguousarray(tracks.positions[rows])
+        told = np.column_stack([tracks.times[rows], places]) if tracks.one_clock else places
         moves = np.concatenate([[0], (np.diff(places, axis=0) != 0).any(1).cumsum()])
         for at in range(len(places) - _RUN + 1):
             if moves[at + _RUN - 1] - moves[at] < _MOVES:
                 continue
-            run = (tracks.recordings[number], places[at : at + _RUN].tobytes())
+            run = (tracks.recordings[number], told[at : at + _RUN].tobytes())
             other = first.setdefault(run, number)
             if find(other) != find(number):
                 leader[max(find(other), find(number))] = min(find(other), find(number))

@@ -10,17 +10,21 @@ from fastslow.data.tracks.ind import load_ind
 from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.sdd import load_sdd
 from fastslow.data.tracks.table import load_table
-from fastslow.data.tracks.vru import load_vru
+from fastslow.data.tracks.vru import holds_vru, load_vru
 from fastslow.errors import InputError, shown
 
 #: Of the embedded junction.
 SITES, TRACKS, SEED = 1, 300, 0
-NAMES = ("junction", "vru")
+#: Tracks with a name, and what they are.
+NAMES = {
+    "junction": "made-up cyclists and pedestrians at a junction of streets (embedded)",
+    "vru": "VRU Trajectory Dataset: cyclists and pedestrians at one German intersection; not fetched from here",
+}
 
 
 def track_names() -> str:
     """What may be given as tracks, for messages and help."""
-    return f"{', '.join(NAMES)}, a table (.csv or other text), or a folder of inD or of the Stanford Drone Dataset"
+    return f"{', '.join(NAMES)}, a table (.csv or other text), or a folder of inD, VRU or the Stanford Drone Dataset"
 
 
 def load_tracks(
@@ -42,7 +46,10 @@ def load_tracks(
         InputError: if there is no such data, an option is given that it does not take, or it cannot be read.
     """
     path = Path(source)
-    if str(source) in NAMES or (path.is_dir() and any(path.glob("*_tracks.csv"))):
+    if not str(source):
+        raise InputError(f"got an empty text; give {track_names()}")
+    of_vru = str(source) == "vru" or (path.is_dir() and holds_vru(path))
+    if str(source) in NAMES or of_vru or (path.is_dir() and any(path.glob("*_tracks.csv"))):
         taken: set[str] = set()
     else:
         taken = {"metres"} if path.is_dir() else {"rate", "metres"}
@@ -51,8 +58,8 @@ def load_tracks(
         raise InputError(f"got {' and '.join(extra)} for {shown(str(source))}, which states that itself; leave it out")
     if str(source) == "junction":
         return make_junction(sites=SITES, tracks_per_site=TRACKS, seed=SEED)
-    if str(source) == "vru":
-        return load_vru(data_dir)
+    if of_vru:
+        return load_vru(data_dir if str(source) == "vru" else path)
     if path.is_dir():
         return load_sdd(path, metres_per_pixel=metres) if taken else load_ind(path)
     if path.is_file():

@@ -25,10 +25,11 @@ GAPS, SHORT = "gaps at which a track was divided", "pieces too short for two sam
 _ROUNDING = 1e-6
 
 
-def resampled(tracks: TrackData, rate: float, *, gap: float = GAP) -> TrackData:
+def resampled(tracks: TrackData, rate: float, *, gap: float = GAP, bridged: float = 0.0) -> TrackData:
     """Tracks with samples at even times, by linear interpolation between the two around each.
 
-    A track is divided where two samples are further apart than `gap` of its own steps: nothing is made up there.
+    A track is divided where two samples are further apart than `gap` of its own steps, and than `bridged`: nothing is
+    made up there.
     Samples begin at the first stamp of each piece. First pieces keep the name of their track; others are named
     "NAME#2", "NAME#3", ..., with as many "#" as it takes for names that no track has.
 
@@ -36,13 +37,14 @@ def resampled(tracks: TrackData, rate: float, *, gap: float = GAP) -> TrackData:
         tracks: at whatever rates.
         rate: samples a second, Hz.
         gap: see above, in steps of 1 / `TrackData.rates`.
+        bridged: likewise, in seconds.
 
     Raises:
         InputError: if rate or gap is not positive, or there would be over 16 million samples.
     """
     if not (0 < rate < np.inf and gap > 0):
         raise InputError(f"got rate={shown(rate)}, gap={shown(gap)}; positive numbers were expected, Hz and steps")
-    pieces, gaps = _pieces(tracks, gap)
+    pieces, gaps = _pieces(tracks, gap, bridged)
     _refuse_too_many(tracks, pieces, rate)
     parts: list[np.ndarray] = []
     times: list[np.ndarray] = []
@@ -79,12 +81,13 @@ def first_pieces(tracks: TrackData, even: TrackData) -> list[int]:
     return [number for number, name in enumerate(even.names) if name in known]
 
 
-def _pieces(tracks: TrackData, gap: float) -> tuple[list[tuple[int, int, slice]], int]:
+def _pieces(tracks: TrackData, gap: float, bridged: float) -> tuple[list[tuple[int, int, slice]], int]:
     """Track, which piece of it from 1, and rows of each piece without a gap; and how many gaps there are."""
     found, gaps, starts = [], 0, tracks.starts.tolist()
     for number in range(tracks.num_tracks):
         first, end = starts[number], starts[number + 1]
-        cuts = np.flatnonzero(np.diff(tracks.times[first:end]) > gap / tracks.rates[number] + _ROUNDING) + 1 + first
+        longest = max(gap / tracks.rates[number], bridged)
+        cuts = np.flatnonzero(np.diff(tracks.times[first:end]) > longest + _ROUNDING) + 1 + first
         gaps += len(cuts)
         edges = itertools.pairwise([first, *cuts.tolist(), end])
         found += [(number, piece, slice(at, stop)) for piece, (at, stop) in enumerate(edges, 1)]

@@ -104,10 +104,15 @@ def _known(names: list[str]) -> dict[str, str]:
 def _times(columns: Columns, found: dict[str, str], rate: float | None) -> Float64[np.ndarray, " rows"]:
     """Seconds."""
     if "t" in found:
+        if rate is not None:
+            raise InputError(
+                f"got {rate:g} frames a second for {columns.name}, whose column {found['t']} is in seconds; leave them "
+                "out, or call it frame if it counts frames"
+            )
         return columns.numbers[found["t"]]
     if rate is None:
         raise InputError(
-            f"{columns.name} counts time in frames; give rate, frames a second (on the command line --rate)"
+            f"{columns.name} counts time in frames; give rate, frames a second (on the command line --frame-rate)"
         )
     with np.errstate(over="ignore"):
         return columns.numbers[found["frame"]] / rate

@@ -30,6 +30,7 @@ _HEADER = b",timestamp,x,y"
 #: Of one archive, unpacked; the larger one has 10 million bytes and 1068 files.
 _MAX_BYTES, _MAX_FILES = 2**25, 2**12
 _CURE = "fetch the archive again"
+_MISSING = "get both archives of the VRU Trajectory Dataset (TH Aschaffenburg), which fastslow does not fetch"
 
 
 class _File(NamedTuple):
@@ -55,9 +56,14 @@ def load_vru(data_dir: str | Path | None = None) -> TrackData:
     Raises:
         InputError: if an archive is missing or damaged, or a file in it is no such table; the message names it.
     """
-    paths = [find_path("vru", (name,), data_dir) for name, _, _ in _ARCHIVES]
+    paths = [find_path("vru", (name,), data_dir, cure=_MISSING) for name, _, _ in _ARCHIVES]
     parts = [_load(path, kind, rate) for path, (_, kind, rate) in zip(paths, _ARCHIVES, strict=True)]
     return joined(parts, [shown_path(path) for path in paths])
+
+
+def holds_vru(folder: Path) -> bool:
+    """Whether an archive of these lies in a folder."""
+    return any((folder / name).is_file() for name, _, _ in _ARCHIVES)
 
 
 def _load(archive: Path, kind: str, rate: float) -> TrackData:
