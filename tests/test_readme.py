@@ -109,3 +109,28 @@ def test_the_table_of_rare_classes_is_that_of_the_results():
         numbers = [result.numbers for result in found if result.cell.method == learner]
         assert len(numbers) == int(seeds)
         assert shown.split(" | ") == [f"{100 * mean(each[name].mean for each in numbers):.1f}" for name in names]
+
+
+def _shown(number):
+    return f"{100 * number.mean:.2f} ± {100 * number.half_width:.2f}"
+
+
+def test_the_table_of_the_write_gate_is_that_of_the_results():
+    page = (README.parent / "docs" / "deviations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (5|20)-way \| (\d+) % \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == 10
+    for ways, share, shown in rows:
+        (result,) = committed(f"table1-omniglot-fastslow-{ways}w1s-default-20min-*-seed0.json")
+        ending = ", 5-shot" + (f", {share}% wrong labels" if share != "0" else "")
+        numbers = [result.numbers[name + ending] for name in ("protonet", "accuracy", "write_gate")]
+        assert shown.split(" | ") == [_shown(number) for number in numbers]
+
+
+def test_what_is_said_of_the_gate_of_the_accurate_model_is_of_the_results():
+    page = " ".join((README.parent / "docs" / "deviations.md").read_text(encoding="utf-8").split())
+    for ways in (20, 5):
+        found = committed(f"evaluate-omniglot-fastslow-{ways}w5s-*-seed0.json")
+        of = {r.cell.options["wrong_labels"]: r.numbers for r in found if "wrong_labels" in r.cell.options}
+        for name in ("accuracy", "protonet"):
+            a, b, c, d = (f"{100 * of[share][name].mean:.2f}" for share in (0.1, 0.2, 0.3, 0.4))
+            assert f"{a}, {b}, {c} and {d}" in page
