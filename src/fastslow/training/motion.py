@@ -47,8 +47,8 @@ def train_motion_network(
     Raises:
         InputError: if no track is long enough, the past too short, or a number out of range.
     """
-    for name, number in (("samples", samples), ("steps", steps), ("training_steps", training_steps)):
-        refuse_unless_whole(name, number, 1)
+    counts = {"samples": samples, "steps": steps, "training_steps": training_steps}
+    samples, steps, training_steps = (refuse_unless_whole(name, number, 1) for name, number in counts.items())
     refuse_short_past(samples, rate)
     windows = windows_of(resampled(tracks, rate), seen=samples, future=steps, every=max(1, round(_EVERY * rate)))
     if not len(windows.seen):
