@@ -57,6 +57,16 @@ def pytest_runtest_call(item):
         return (yield)
 
 
+@pytest.fixture
+def as_users_call_it():
+    """Types and shapes are checked by the library alone, not by what checks annotations while tests run."""
+    import jaxtyping
+
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 #: Of stages and validation, for trainings that only have to take place.
 SMALL_SIZES = {
     "encoder": {"num_classes": 8}, "memory": {"tasks": 4}, "end_to_end": {"tasks": 4}, "validation": {"episodes": 4},

@@ -62,6 +62,22 @@ def shown_reason(error: BaseException) -> str:
     return line if len(line) <= _MAX_SHOWN else f"{line[: _MAX_SHOWN - 3]}..."
 
 
+def as_path(path: object, of: str = "file") -> Path:
+    """A path that a user gave.
+
+    Args:
+        path: a text or a path; anything else is refused, numbers too, which the system takes for open files.
+        of: what it is of, for the message.
+
+    Raises:
+        InputError: if it is something else.
+    """
+    try:
+        return Path(path)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(f"got path={shown(path)}; the path of a {of} was expected, a text or a Path") from error
+
+
 def refuse_unknown(choices: Mapping[str, tuple[str, Sequence[str]]]) -> None:
     """Refuses a value that is none of those there are.
 
@@ -72,5 +88,5 @@ def refuse_unknown(choices: Mapping[str, tuple[str, Sequence[str]]]) -> None:
         InputError: at the first that has another value.
     """
     for name, (value, allowed) in choices.items():
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:  # an array is neither in a list nor not
             raise InputError(f"got {name}={shown(value)}; choose from {list(allowed)}")

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from fastslow.errors import InputError, shown, shown_path, shown_reason
+from fastslow.errors import InputError, as_path, shown, shown_path, shown_reason
 from fastslow.files import from_json, read_bytes, to_json, write_atomically
 
 #: The largest file that is read, bytes; a model of this library takes some 3 MB.
@@ -84,6 +84,7 @@ def load_tensors(path: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str
         ValueError: if the file is missing, larger, damaged in any bit, of another kind, or holds numbers that are not
             finite; the message names it.
     """
+    path = as_path(path)
     name = shown_path(path)
     content = read_bytes(path, max_bytes)
     entries, about, start = _entries(content, name)

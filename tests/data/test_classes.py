@@ -1,4 +1,3 @@
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -77,14 +76,6 @@ def test_one_label_per_image_is_wanted():
         ClassImages(torch.zeros(2, 2, 2, dtype=torch.uint8), torch.tensor([0]), ("a",))
 
 
-@pytest.fixture
-def as_users_run_it():
-    """Without the types being checked from outside, as they are in tests alone."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 LABELS = [1, 0, 1]
 
 
@@ -118,6 +109,6 @@ def test_arrays_and_lists_are_kept_as_tensors(labels):
         (np.zeros((1, 2, 2), np.uint8), [0], [1], r"got class_names=\[1\]"),
     ],
 )
-def test_what_are_no_images_labels_or_names_is_refused_in_words(images, labels, names, message, as_users_run_it):
+def test_what_are_no_images_labels_or_names_is_refused_in_words(images, labels, names, message, as_users_call_it):
     with pytest.raises(InputError, match=message):
         ClassImages(images, labels, names)

@@ -126,7 +126,7 @@ def test_refusals(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty holds no image files"):
         load_folder(tmp_path)
-    with pytest.raises(InputError, match="image_size=0"):
+    with pytest.raises(InputError, match="image_size is 0"):
         load_folder(tmp_path, image_size=0)
 
 

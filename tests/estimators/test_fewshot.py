@@ -35,6 +35,13 @@ def shared(trained):
     return FewShotClassifier(trained)
 
 
+@pytest.mark.usefixtures("as_users_call_it")
+@pytest.mark.parametrize("given", ["omniglot-5w1s", None, 5])
+def test_what_is_no_trained_model_is_refused_with_the_way_to_get_one(given):
+    with pytest.raises(InputError, match=rf"got model={given!r}; a TrainedModel was expected, which load_model"):
+        FewShotClassifier(given)
+
+
 @pytest.fixture
 def model(shared):
     """One classifier for all tests, as new."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -309,10 +310,66 @@ def test_what_cannot_be_learned_or_asked_is_refused_in_words():
         with pytest.raises(InputError, match=message):
             forecaster.update("a", t, x, 0.0)
     shown(forecaster, straight(30, rate=RATE))
-    for horizon in (0, -1.0, 2.5, True, "x"):
+    for horizon in (0, -1.0, 2.5, True, "x", np.float32(2.5), np.float32("nan"), np.True_, 10**400, np.complex64(1)):
         with pytest.raises(InputError, match="this forecaster looks up to 2 s ahead"):
             forecaster.predict("t0", horizon)
-    assert len(forecaster.predict("t0", 0.5).positions) == 5
+    for horizon in (0.5, np.float32(0.5), np.float16(0.5)):
+        assert len(forecaster.predict("t0", horizon).positions) == 5
+
+
+@pytest.mark.usefixtures("as_users_call_it")
+@pytest.mark.parametrize("track", [["a"], {}, np.zeros(2)], ids=lambda track: type(track).__name__)
+def test_what_is_no_name_of_a_track_is_refused(track):
+    one = FastSlowForecaster(rate=RATE)
+    for ask in (one.predict, one.ready, one.end, lambda name: one.update(name, 1, 0, 0)):
+        with pytest.raises(InputError, match=r"got track .* \(unhashable type: .*; a name was expected"):
+            ask(track)
+
+
+@pytest.mark.usefixtures("as_users_call_it")
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (np.zeros((3, 2)), r"ndarray of shape \(3, 2\)"), (torch.zeros(4, 2), r"Tensor of shape \(4, 2\)"),
+        ([[0.0, 1.0]], r"\[\[0\.0, 1\.0\]\]"), ({"a": 1}, r"\{'a': 1\}"), (Path("a.csv"), r"\w+Path\('a\.csv'\)"),
+        ("a.csv", "'a.csv'"), (None, "None"), (np.ndarray, "<class 'numpy.ndarray'>"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_of_tracks_is_refused_with_the_way_to_make_one(given, words):
+    forecaster = FastSlowForecaster(rate=RATE)
+    for learn in (forecaster.fit, forecaster.partial_fit):
+        with pytest.raises(InputError, match=f"^got {words}; a TrackData was expected: fastslow.data.load_tracks"):
+            learn(given)
+
+
+@pytest.mark.usefixtures("as_users_call_it")
+@pytest.mark.parametrize("path", [None, 5, b"a.safetensors", ["a.safetensors"]])
+def test_what_is_no_path_is_refused(path):
+    for do in (FastSlowForecaster(rate=RATE).save, FastSlowForecaster.load):
+        with pytest.raises(InputError, match=r"got path=.*; the path of a file was expected"):
+            do(path)
+
+
+def test_numbers_of_numpy_are_taken_and_kept_as_pythons_own(tmp_path):
+    forecaster = FastSlowForecaster(
+        rate=np.uint8(10), horizon=np.float32(1.5), learn_every=np.float16(0.5), max_slots=np.int16(300),
+        empty=np.int8(1), max_gap=np.float64(0.5), drop_after=np.longdouble(5), widths=[np.float32(0.5)] * 4,
+        slopes=np.True_, line=np.False_,
+    )  # fmt: skip
+    forecaster.save(tmp_path / "f.safetensors")
+    again = FastSlowForecaster.load(tmp_path / "f.safetensors")
+    wanted = {
+        "rate": 10.0, "horizon": 1.5, "learn_every": 0.5, "max_slots": 300, "empty": 1.0, "max_gap": 0.5,
+        "drop_after": 5.0, "widths": (0.5,) * 4, "slopes": True, "line": False,
+    }  # fmt: skip
+    for name, value in wanted.items():
+        for kept in (getattr(forecaster, name), getattr(again, name)):
+            assert kept == value
+            assert {type(part) for part in (kept if name == "widths" else [kept])} <= {float, int, bool}
+    shortest = FastSlowForecaster(rate=25, horizon=0.1)
+    for step in range(40):
+        shortest.update("a", step / 25, 0.0, 0.0)
+    assert len(shortest.predict("a", np.float32(0.1)).positions) == len(shortest.predict("a").positions) == 2
 
 
 def test_answers_do_not_depend_on_torchs_default_type(tmp_path):
@@ -325,15 +382,83 @@ def test_answers_do_not_depend_on_torchs_default_type(tmp_path):
         torch.set_default_dtype(torch.float32)
 
 
-def test_tracks_whose_clocks_differ_are_dropped_too_and_any_can_be_ended():
-    forecaster = FastSlowForecaster(rate=RATE, drop_after=5.0)
-    forecaster.update("far ahead", 1e9, 0.0, 0.0)
-    for number in range(50):
-        forecaster.update(number, 100.0 * number, 0.0, 0.0)
-    assert len(forecaster._live) == 1
-    forecaster.end(49).end("nobody")
+def test_any_track_can_be_ended():
+    forecaster = FastSlowForecaster(rate=RATE)
+    forecaster.update("a", 0.0, 0.0, 0.0)
+    forecaster.end("a").end("nobody")
     assert len(forecaster._live) == 0
-    assert not forecaster.ready(49)
+    assert not forecaster.ready("a")
+
+
+def heard(forecaster, name, *times):
+    for t in times:
+        forecaster.update(name, t, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("stamp", [88.0, 1e6, -1e6, 1.7e9])
+def test_one_stamp_of_another_clock_makes_nobody_be_forgotten_nor_keeps_anybody_back(stamp):
+    forecaster = FastSlowForecaster(rate=RATE, drop_after=10.0)
+    heard(forecaster, "a", *(100 + step / RATE for step in range(30)))
+    heard(forecaster, "stray", stamp)
+    assert forecaster.ready("a")
+    heard(forecaster, "b", 109.0, 112.0, 112.9)
+    assert forecaster.ready("a")  # 10 s after its last stamp
+    heard(forecaster, "c", 113.0)
+    assert forecaster.ready("a")  # a new name alone does not tell how late it is
+    heard(forecaster, "b", 113.0, 113.1)
+    assert not forecaster.ready("a")
+    assert len(forecaster._live) == 2 + (stamp > 100)
+
+
+def test_stray_stamps_now_and_then_keep_nobody_back_for_long():
+    forecaster = FastSlowForecaster(rate=RATE, horizon=0.5, drop_after=2.0)
+    for step in range(1500):
+        for number in range(10):
+            heard(forecaster, (step // 30, number), step / RATE)  # others every three seconds
+        if step % 10 == 0:
+            heard(forecaster, f"stray {step}", 1e6 + 100 * step)
+        there = [name for name in forecaster._live._tracks if isinstance(name, tuple)]
+        assert len(there) <= 30
+    assert len(forecaster._live) <= 30 + 150
+
+
+def test_a_clock_that_begins_anew_leaves_nothing_behind_for_ever(monkeypatch):
+    monkeypatch.setattr("fastslow.estimators.live_tracks._LONG_UNHEARD", 50)
+    forecaster = FastSlowForecaster(rate=RATE, drop_after=10.0)
+    for step in range(30):
+        for name in range(20):
+            heard(forecaster, name, 100 + step / RATE)
+    heard(forecaster, "new", *(step / RATE for step in range(30)))
+    assert len(forecaster._live) == 21
+    heard(forecaster, "new", *(step / RATE for step in range(30, 70)))
+    assert len(forecaster._live) == 1
+    with pytest.raises(InputError, match=r"time must rise within a track: end it first if its clock began anew"):
+        heard(forecaster, "new", 0.0)
+
+
+@pytest.mark.parametrize("step", [1.0, -1.0, 1e4])
+def test_names_heard_of_once_each_leave_nothing_behind_for_ever(monkeypatch, step):
+    monkeypatch.setattr("fastslow.estimators.live_tracks._LONG_UNHEARD", 50)
+    forecaster = FastSlowForecaster(rate=RATE, drop_after=10.0)
+    for number in range(500):
+        heard(forecaster, number, step * number)
+        assert len(forecaster._live) <= 75
+    assert 499 in forecaster._live._tracks
+
+
+@pytest.mark.no_cover  # lines that others run
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-60, 60)), max_size=80))
+def test_only_who_has_not_been_heard_of_for_long_is_forgotten_whatever_stamps_come(stream):
+    """A track is there as long as no other one has been heard of, and again, more than `drop_after` after it."""
+    forecaster, last = FastSlowForecaster(rate=RATE, drop_after=10.0), {}
+    for name, t in stream:
+        if t <= last.get(name, -100):
+            continue
+        before = last.get(name, -100)
+        heard(forecaster, name, t)
+        last = {other: its for other, its in last.items() if before - its <= 10.0} | {name: t}
+        assert set(forecaster._live._tracks) == set(last)
 
 
 def test_stamps_of_today_count_from_1970_and_two_of_a_moment_make_nothing_up():

@@ -144,6 +144,16 @@ def test_numbers_that_are_none_are_refused_by_name(learner, options):
         SlowEncoder(learner, **options)
 
 
+@pytest.mark.usefixtures("as_users_call_it")
+def test_numbers_of_numpy_are_taken_and_what_is_no_learner_or_path_is_refused(learner):
+    slow = SlowEncoder(learner, frequent=np.int64(2), every=np.uint8(1), rate=np.float32(1e-4), seed=np.int32(3))
+    assert (type(slow.frequent), type(slow.every)) == (int, int)
+    with pytest.raises(InputError, match="got None to train the encoder of; a FastSlowClassifier was expected"):
+        SlowEncoder(None)
+    with pytest.raises(InputError, match="got path=None; the path of a file was expected"):
+        slow.save(None)
+
+
 def test_another_model_in_between_is_refused(learner, drawings, labels):
     slow = SlowEncoder(learner, frequent=2)
     learner.model = "omniglot-20w1s-fast"

@@ -501,6 +501,17 @@ def test_a_threshold_that_is_none_is_refused(threshold):
         learner.novelty(np.ones((1, 5)))
 
 
+@pytest.mark.usefixtures("as_users_call_it")
+def test_numbers_of_numpy_are_taken():
+    vectors, _ = clouds()
+    learner = taught(*clouds()).set_params(novelty_threshold=np.float32(1.5))
+    same = taught(*clouds()).set_params(novelty_threshold=1.5)
+    assert np.array_equal(learner.novelty(vectors), same.novelty(vectors))
+    assert learner.explain(vectors, top=np.uint8(2)) == same.explain(vectors, top=2)
+    learner.forget(example=np.int64(0))
+    assert len(learner.examples_) == len(same.examples_) - 1
+
+
 def test_only_classes_with_examples_take_room():
     vectors, _ = clouds()
     learner = FastSlowClassifier(None, max_examples=2).partial_fit(vectors[:1], ["a"], classes=["a", "b", "c"])

@@ -47,6 +47,21 @@ def test_labels_keep_their_type_in_the_file(labels, tmp_path):
     assert [(type(label), label) for label in again.memory_.labels] == [(type(label), label) for label in labels]
 
 
+@pytest.mark.usefixtures("as_users_call_it")
+@pytest.mark.parametrize("path", [None, 5, b"a.safetensors", ["a.safetensors"]])
+def test_what_is_no_path_is_refused(learner, path):
+    for do in (learner.save, FastSlowClassifier.load):
+        with pytest.raises(InputError, match=r"got path=.*; the path of a file was expected"):
+            do(path)
+
+
+def test_numbers_of_numpy_are_saved_as_pythons_own(tmp_path):
+    numbers = {"max_examples": np.int16(50), "per_class": np.uint8(3), "novelty_threshold": np.float32(1.5)}
+    FastSlowClassifier(None).set_params(**numbers).fit(*clouds()).save(tmp_path / "a.safetensors")
+    again = FastSlowClassifier.load(tmp_path / "a.safetensors").get_params()
+    assert {name: again[name] for name in numbers} == {"max_examples": 50, "per_class": 3, "novelty_threshold": 1.5}
+
+
 def test_labels_that_json_cannot_hold_are_refused(tmp_path):
     learner = FastSlowClassifier(None).fit(np.eye(2), [("a", 1), ("b", 2)])
     with pytest.raises(InputError, match=r"got the label \('a', 1\); only texts and numbers can be saved: rename it"):

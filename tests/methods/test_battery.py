@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -157,14 +156,6 @@ def test_wrong_labels_are_refused_before_anything_is_learned(case, wrong, messag
     with pytest.raises(InputError, match=message):
         method.learn(task.support, wrong(task.support_labels), state)
     assert all(torch.equal(old, new) for old, new in zip(before, tensors_of(state), strict=True))
-
-
-@pytest.fixture
-def as_users_call_it():
-    """Shapes and types are checked by the library alone, not by what checks annotations while tests run."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @every_method

@@ -331,6 +331,16 @@ def test_options_that_do_not_exist_are_refused(exported, monkeypatch):
         ExportedClassifier(exported)
 
 
+@pytest.mark.usefixtures("as_users_call_it")
+def test_threads_are_whole_numbers_of_any_kind_and_the_folder_a_path(exported):
+    assert ExportedClassifier(exported, threads=np.uint8(1)).image_size > 0
+    for threads in (True, "2", 1.5, np.float64(1), -1):
+        with pytest.raises(InputError, match=r"got threads=.*; give at least 1"):
+            ExportedClassifier(exported, threads=threads)
+    with pytest.raises(InputError, match="got path=None; the path of a folder was expected"):
+        ExportedClassifier(None)
+
+
 def test_places_and_models_that_cannot_be_used_are_refused_by_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("", encoding="utf-8")

@@ -63,9 +63,9 @@ class EpisodeSampler:
     def __init__(
         self, *, labels: Tensor | np.ndarray | Sequence[int], n_way: int, n_shot: int, n_query: int, seed: int
     ) -> None:
-        for name, value in (("n_way", n_way), ("n_shot", n_shot), ("n_query", n_query)):
-            refuse_unless_whole(name, value, 1)
-        refuse_unless_whole("seed", seed, -(2**63), 2**64 - 1)
+        sizes = {"n_way": n_way, "n_shot": n_shot, "n_query": n_query}
+        n_way, n_shot, n_query = (refuse_unless_whole(name, value, 1) for name, value in sizes.items())
+        seed = refuse_unless_whole("seed", seed, -(2**63), 2**64 - 1)
         labels = as_labels(labels)
         if len(labels) and int(labels.min()) < 0:
             raise InputError(f"the labels hold {int(labels.min())}; classes are numbered from 0")
@@ -100,7 +100,7 @@ class EpisodeSampler:
         Raises:
             InputError: if `num_tasks` is not positive.
         """
-        refuse_unless_whole("num_tasks", num_tasks, 1)
+        num_tasks = refuse_unless_whole("num_tasks", num_tasks, 1)
         classes = self._draw_classes(num_tasks)
         places = self._distinct(self._counts[classes], self.n_shot + self.n_query)
         images = self._by_class[self._starts[classes].unsqueeze(-1) + places]
@@ -210,10 +210,9 @@ class EpisodeDataset(Dataset[EpisodeBatch]):
         seed: int,
         num_tasks: int,
     ) -> None:
-        refuse_unless_whole("num_tasks", num_tasks, 1)
-        refuse_unless_whole("seed", seed, 0)
-        self._sampler = EpisodeSampler(labels=labels, n_way=n_way, n_shot=n_shot, n_query=n_query, seed=seed)
-        self.seed, self.num_tasks = seed, num_tasks
+        self.num_tasks = refuse_unless_whole("num_tasks", num_tasks, 1)
+        self.seed = refuse_unless_whole("seed", seed, 0)
+        self._sampler = EpisodeSampler(labels=labels, n_way=n_way, n_shot=n_shot, n_query=n_query, seed=self.seed)
 
     def __len__(self) -> int:
         return self.num_tasks

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fastslow.core.gaussian import ClassDistances
-from fastslow.data.checks import refuse_unless_whole
+from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.preparation import Ink
 from fastslow.errors import InputError, shown
 from fastslow.estimators.conventions import as_array, in_order
@@ -104,7 +104,7 @@ class Answers:
             top: how many for each.
         """
         names, kept = self._labels(), self.memory_.examples
-        refuse_unless_whole("top", top, 1)
+        top = refuse_unless_whole("top", top, 1)
         weights = (self.memory_.weigh(self._made(X)) / _temperature(self._known())).softmax(
             1
         ) * self.memory_.knowledge.shares()
@@ -201,7 +201,7 @@ def answers_in_full(learner: Answers, X: Any, top: int = 5) -> list[Answer]:  # 
     Raises:
         ValueError: if nothing has been learned, or the examples cannot be used.
     """
-    refuse_unless_whole("top", top, 1)
+    top = refuse_unless_whole("top", top, 1)
     look, names = learner._look(X), learner._labels()
     best = look.likelihood.numpy().argmax(1).tolist()
     shares = (look.likelihood.double() / _temperature(learner._known())).softmax(1)
@@ -222,9 +222,10 @@ def checked_threshold(threshold: Any) -> float:  # noqa: ANN401 - from users
     """
     if threshold is None:
         return NOVELTY
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= _LARGEST:
+    number = refuse_unless_positive("novelty_threshold", threshold, "about 1")
+    if number > _LARGEST:
         raise InputError(f"got novelty_threshold={shown(threshold)}; a positive number was expected, about 1")
-    return float(threshold)
+    return number
 
 
 def as_one(x: Any) -> Any:  # noqa: ANN401 - whatever users have

@@ -14,7 +14,7 @@ from torch import Tensor
 from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.packed import packed
 from fastslow.data.preparation import Ink
-from fastslow.errors import InputError, refuse_unknown
+from fastslow.errors import InputError, refuse_unknown, shown
 from fastslow.estimators.devices import on_device, usable_device
 from fastslow.methods.base import Method
 from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model
@@ -54,6 +54,11 @@ class FewShotClassifier(FewShotLearner):
         self, model: TrainedModel, *, device: str | torch.device = "cpu", ink: Ink = "auto", crop: bool = False
     ) -> None:
         super().__init__(ink, crop)
+        if not isinstance(model, TrainedModel):
+            raise InputError(
+                f"got model={shown(model)}; a TrainedModel was expected, which load_model(SOURCE) gives; "
+                "load_pretrained(NAME) gives a classifier at once"
+            )
         # In 32 bits whatever torch's default type was when the model was built.
         self.method = copy.deepcopy(model.method).float().eval().requires_grad_(False)
         if type(self.method).embed is Method.embed:  # what embeds in its own way may need the encoder as it is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,18 +12,14 @@ from jaxtyping import Float64
 from fastslow.core.error_memory import ErrorMemory
 from fastslow.core.motion import Widths
 from fastslow.core.motion_network import MotionNetwork
-from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
+from fastslow.data.checks import refuse_unless_positive
 from fastslow.data.tracks.base import TrackData
 from fastslow.data.tracks.resample import moments_of, resampled
 from fastslow.errors import InputError, shown
 from fastslow.estimators.corrected import CorrectedMotion, numbers_shown
 from fastslow.estimators.forecaster_files import load_forecaster, save_forecaster
+from fastslow.estimators.forecaster_options import checked_numbers, checked_widths, refuse_unless_told, steps_within
 from fastslow.estimators.live_tracks import LiveTracks
-
-#: Slots of which distances from one another fit into memory; steps of a forecast, samples a second, and samples made up
-#: between two updates; numbers of steps in all slots, which a file holds; what is no number of samples; and the least
-#: width, of which even the farthest place is some number.
-_MOST_SLOTS, _MOST_STEPS, _MOST_NUMBERS, _LARGEST, _LEAST_WIDTH = 4096, 10_000, 2**22, 1e12, 1e-9
 
 
 class Forecast(NamedTuple):
@@ -50,7 +46,7 @@ class FastSlowForecaster:
 
     Constant velocity, damped as `fit` finds best, or a network that was trained before, corrected by a memory of its
     errors (`core.error_memory`): where and how one moved, and what the forecast got wrong there. It is not Eq. 10 of
-    the paper: see `docs/deviations.md`.
+    the paper: see `docs/deviations.md`. All tracks share one clock, for by it those are forgotten that have ended.
 
     Examples:
         >>> from fastslow import FastSlowForecaster
@@ -73,7 +69,9 @@ class FastSlowForecaster:
         network: in the place of damped constant velocity, see `training.motion.train_motion_network`; of the same rate,
             and as long a horizon or a longer one.
         max_gap: seconds without an update after which the history of a track begins anew: nothing is made up there.
-        drop_after: seconds without an update after which a track is forgotten; what was learned of it stays.
+        drop_after: seconds without an update after which a track is forgotten, on the clock that all tracks share, once
+            another has been heard of twice that much later; what was learned of it stays. For a stray stamp, or while a
+            clock that began anew catches up, none is forgotten before 100,000 updates of others.
 
     Attributes:
         rule_: what has been learned: `damping`, 0 before `fit`, and `memory`.
@@ -94,21 +92,17 @@ class FastSlowForecaster:
         max_gap: Any = 0.25,  # noqa: ANN401
         drop_after: Any = 10.0,  # noqa: ANN401
     ) -> None:
-        times = {"rate": rate, "horizon": horizon, "learn_every": learn_every, "max_gap": max_gap}
-        for name, value in (times | {"drop_after": drop_after}).items():
-            refuse_unless_positive(name, value, "seconds or Hz")
-        _refuse_unless_told(slopes=slopes, line=line)
-        refuse_unless_positive("empty", empty, "of errors")
-        refuse_unless_whole("max_slots", max_slots, 2, _MOST_SLOTS)
-        _refuse_too_many(**{name: float(value) for name, value in times.items()}, max_slots=max_slots)
-        _refuse_widths(widths)
+        numbers = checked_numbers(
+            rate=rate, horizon=horizon, learn_every=learn_every, max_gap=max_gap, drop_after=drop_after, empty=empty,
+            max_slots=max_slots,
+        )  # fmt: skip
+        self.rate, self.horizon, self.learn_every, self.max_gap, self.drop_after, self.empty, self.max_slots = numbers
+        refuse_unless_told(slopes=slopes, line=line)
+        self.widths = checked_widths(widths)
         if network is not None and not isinstance(network, MotionNetwork):
             raise InputError(f"got network={shown(network)}; a MotionNetwork was expected, or None")
-        self.network, self.slopes, self.line = network, slopes, line and slopes
-        self.rate, self.horizon, self.learn_every = float(rate), float(horizon), float(learn_every)
-        self.max_gap, self.drop_after = float(max_gap), float(drop_after)
+        self.network, self.slopes, self.line = network, bool(slopes), bool(line and slopes)
         self._every = max(1, round(self.learn_every * self.rate))  # samples
-        self.max_slots, self.empty, self.widths = max_slots, float(empty), Widths(*map(float, widths))
         self._forget()
 
     @property
@@ -128,8 +122,9 @@ class FastSlowForecaster:
             tracks: at any rate.
 
         Raises:
-            InputError: if none of them is long enough for a forecast and its outcome.
+            InputError: if none of them is long enough for a forecast and its outcome, or they are no tracks.
         """
+        _refuse_unless_tracks(tracks)
         even = resampled(tracks, self.rate, bridged=self.max_gap)
         if next(self._moments(even), None) is None:
             raise InputError(
@@ -148,6 +143,7 @@ class FastSlowForecaster:
         Between samples up to `max_gap` apart, or one and a half of a track's own steps, it is interpolated, as `update`
         does.
         """
+        _refuse_unless_tracks(tracks)
         for moments in self._moments(resampled(tracks, self.rate, bridged=self.max_gap)):
             self._rule.learn(moments)
         return self
@@ -161,9 +157,11 @@ class FastSlowForecaster:
     ) -> FastSlowForecaster:
         """Says where a road user is; what earlier forecasts of it got wrong is learned.
 
+        All tracks share one clock: others that have not been heard of for `drop_after` seconds by it are forgotten.
+
         Args:
             track: whose, any name.
-            t: seconds, later than the last of this track.
+            t: seconds on the clock of all tracks, later than the last of this one.
             x: metres.
             y: metres.
 
@@ -188,7 +186,7 @@ class FastSlowForecaster:
         Raises:
             InputError: if there is no such track, its history is too short, or the horizon is too far.
         """
-        steps = self.steps if horizon is None else _steps_within(horizon, self.horizon, self.rate)
+        steps = self.steps if horizon is None else steps_within(horizon, self.horizon, self.rate)
         now, history = self._live.history(track)
         positions, spread, evidence, plain = self._rule.forecast(history[None])
         times = now + np.arange(1, steps + 1) / self.rate
@@ -226,9 +224,8 @@ class FastSlowForecaster:
         Raises:
             InputError: if the file is missing or damaged.
         """
-        if max_gap is not None:
-            refuse_unless_positive("max_gap", max_gap, "seconds")
-        return load_forecaster(path, cls, **({} if max_gap is None else {"max_gap": max_gap}))
+        changed = {} if max_gap is None else {"max_gap": refuse_unless_positive("max_gap", max_gap, "seconds")}
+        return load_forecaster(path, cls, **changed)
 
     def _forget(self) -> None:
         told = numbers_shown(self.rate, self.network) if self.line else None
@@ -242,42 +239,12 @@ class FastSlowForecaster:
         return moments_of(even, length=self._rule.length, every=self._every)
 
 
-def _steps_within(horizon: Any, longest: float, rate: float) -> int:  # noqa: ANN401
-    if isinstance(horizon, bool) or not isinstance(horizon, int | float) or not 0 < horizon <= longest:
-        raise InputError(f"got horizon={shown(horizon)}; this forecaster looks up to {longest:g} s ahead")
-    return int(max(1, round(horizon * rate)))
-
-
-def _refuse_too_many(*, rate: float, horizon: float, learn_every: float, max_gap: float, max_slots: int) -> None:
-    """Refuses options each of which makes sense, but that together ask for more than there is room or time for."""
-    if not 1 <= horizon * rate <= _MOST_STEPS or learn_every * rate > _LARGEST:
-        raise InputError(
-            f"got horizon={horizon}, rate={rate}, learn_every={learn_every}; a forecast of 1 to {_MOST_STEPS} steps "
-            "was expected: that is not one step, or too many"
-        )
-    if not max(rate, max_gap * rate) <= _MOST_STEPS:
-        raise InputError(
-            f"got rate={rate:g}, max_gap={max_gap:g}; at most {_MOST_STEPS} samples a second, and as many made up "
-            "between two updates, were expected: give a lower rate, or a shorter gap"
-        )
-    if max_slots * round(horizon * rate) > _MOST_NUMBERS:
-        raise InputError(
-            f"got max_slots={max_slots} and {round(horizon * rate)} steps; at most {_MOST_NUMBERS} steps in all slots "
-            "were expected: give fewer slots, a shorter horizon or a lower rate"
-        )
-
-
-def _refuse_unless_told(**options: object) -> None:
-    for name, value in options.items():
-        if not isinstance(value, bool):
-            raise InputError(f"got {name}={shown(value)}; True or False was expected")
-
-
-def _refuse_widths(widths: object) -> None:
-    names = ", ".join(Widths._fields)
-    if not isinstance(widths, Sequence) or isinstance(widths, str) or len(widths) != len(Widths._fields):
-        raise InputError(f"got widths={shown(widths)}; positive numbers were expected, {names}")
-    for name, width in zip(Widths._fields, widths, strict=True):
-        refuse_unless_positive(f"widths.{name}", width)
-        if width < _LEAST_WIDTH:
-            raise InputError(f"got widths.{name}={width}; positive numbers of at least {_LEAST_WIDTH} were expected")
+def _refuse_unless_tracks(tracks: object) -> None:
+    if isinstance(tracks, TrackData):
+        return
+    shape = getattr(tracks, "shape", None)  # of arrays, tensors and data frames
+    got = f"{type(tracks).__name__} of shape {tuple(shape)}" if isinstance(shape, tuple) else shown(tracks)
+    raise InputError(
+        f"got {got}; a TrackData was expected: fastslow.data.load_tracks('tracks.csv') gives one, from a table with "
+        "columns track, t, x and y"
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fastslow.core.motion_network import MotionNetwork
-from fastslow.errors import InputError, shown, shown_path, shown_reason
+from fastslow.errors import InputError, as_path, shown, shown_path, shown_reason
 from fastslow.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def save_forecaster(path: str | Path, forecaster: FastSlowForecaster) -> None:
     Raises:
         InputError: if no file can be written there.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"got {shown_path(path)} to save a forecaster to; give a file that ends in .safetensors")
     memory = forecaster.rule_.memory
@@ -113,7 +113,7 @@ def _network(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> MotionNet
 
 def _located(path: str | Path) -> Path:
     if not str(path).startswith(_PREFIX):
-        return Path(path)
+        return as_path(path)
     names = sorted(found.stem for found in _SHIPPED.glob("*.safetensors"))
     name = str(path).removeprefix(_PREFIX)
     if name not in names:

@@ -151,9 +151,10 @@ class SlowEncoder:
         every: Any = EVERY,  # noqa: ANN401
         seed: Any = 0,  # noqa: ANN401
     ) -> None:
-        for name, value, least in (("frequent", frequent, 1), ("every", every, 1), ("seed", seed, 0)):
-            refuse_unless_whole(name, value, least)
-        refuse_unless_positive("rate", rate)
+        frequent, every = (refuse_unless_whole(n, v, 1) for n, v in (("frequent", frequent), ("every", every)))
+        seed, rate = refuse_unless_whole("seed", seed, 0), refuse_unless_positive("rate", rate)
+        if not isinstance(learner, FastSlowClassifier):
+            raise InputError(f"got {shown(learner)} to train the encoder of; a FastSlowClassifier was expected")
         model = learner.model
         if not isinstance(model, str | Path | LoadedModel) or str(model).lower().endswith(".onnx"):
             raise InputError(
@@ -163,7 +164,7 @@ class SlowEncoder:
         self.learner, self.frequent, self.every, self.steps = learner, frequent, every, 0
         self._loaded = model if isinstance(model, LoadedModel) else loaded_model(str(model))
         self._sha256 = learner._encoder().sha256
-        self._copy = SlowCopy(self._loaded.trained.method.encoder, rate=float(rate), seed=seed)
+        self._copy = SlowCopy(self._loaded.trained.method.encoder, rate=rate, seed=seed)
 
     def step(self, X: Any, y: Any) -> float | None:  # noqa: ANN401 - as the learner takes them
         """Learns from the drawings of one batch that are of frequent classes; each `every` steps, hands over.

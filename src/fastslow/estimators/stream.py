@@ -153,8 +153,7 @@ class FastSlowClassifier(Answers, Conventions):
         if example is None:
             self._known().forget(*checked_labels([label]))
         else:
-            refuse_unless_whole("example", example, 0)
-            self._known().forget_example(example)
+            self._known().forget_example(refuse_unless_whole("example", example, 0))
         return self
 
     def undo(self) -> FastSlowClassifier:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastslow.data.labels import LabelNumbers
-from fastslow.errors import InputError, shown, shown_path, shown_reason
+from fastslow.errors import InputError, as_path, shown, shown_path, shown_reason
 from fastslow.estimators.answers import checked_threshold
 from fastslow.estimators.examples import Examples
 from fastslow.estimators.stream_memory import StreamMemory
@@ -30,7 +30,7 @@ def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     Raises:
         ValueError: if it has learned nothing, a label is neither text nor number, or no file can be written there.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"got {shown_path(path)} to save a learner to; give a file that ends in .safetensors")
     labels, memory = learner._labels(), learner.memory_

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -47,12 +46,10 @@ def checked_limits(max_examples: Any, per_class: Any, eviction: Any) -> Limits: 
     Raises:
         ValueError: if a number is not positive, or there is no such eviction.
     """
-    numbers = {"max_examples": max_examples} | ({} if per_class is None else {"per_class": per_class})
-    for name, value in numbers.items():
-        numbers[name] = int(value) if isinstance(value, np.integer) else value
-        refuse_unless_whole(name, numbers[name], 1)
+    most = refuse_unless_whole("max_examples", max_examples, 1)
+    of_each = None if per_class is None else refuse_unless_whole("per_class", per_class, 1)
     refuse_unknown({"eviction": (eviction, EVICTIONS)})
-    return Limits(numbers["max_examples"], numbers.get("per_class"), eviction)
+    return Limits(most, of_each, eviction)
 
 
 class StreamMemory:

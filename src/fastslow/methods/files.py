@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from fastslow.config import parse
-from fastslow.errors import InputError, shown, shown_path
+from fastslow.errors import InputError, as_path, shown, shown_path
 from fastslow.files import write_json
 from fastslow.methods import build_method
 from fastslow.methods.base import Method
@@ -51,7 +51,7 @@ def save_model(path: str | Path, model: TrainedModel, *, half: bool = False) -> 
     Raises:
         ValueError: if the path ends otherwise, a weight is not finite, or no file can be written there.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"got {shown_path(path)} to write a model to; give a file that ends in .safetensors")
     header = {"format": _FORMAT, "model": dataclasses.asdict(model.config), "details": model.details}

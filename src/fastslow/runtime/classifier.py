@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numbers
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from fastslow.data.drawings import prepared_drawings
 from fastslow.data.preparation import Ink
-from fastslow.errors import InputError, shown, shown_path
+from fastslow.errors import InputError, as_path, shown, shown_path
 from fastslow.methods.learner import FewShotLearner, Prepared
 from fastslow.runtime.drawings import trial_drawings
 from fastslow.runtime.graphs import Graphs, State
@@ -41,11 +43,11 @@ class ExportedClassifier(FewShotLearner):
         crop: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(ink, crop)
-        if threads is not None and threads < 1:
+        if threads is not None and not _is_count(threads):
             raise InputError(f"got threads={shown(threads)}; give at least 1, or None for as many as there should be")
-        self.int8, self.folder = int8, Path(folder)
+        self.int8, self.folder = int8, as_path(folder, "folder")
         self._manifest = read_manifest(self.folder)
-        self._graphs = Graphs(self.folder, self._manifest, int8=int8, threads=threads)
+        self._graphs = Graphs(self.folder, self._manifest, int8=int8, threads=None if threads is None else int(threads))
         self.reset()
 
     @property
@@ -114,3 +116,9 @@ class ExportedClassifier(FewShotLearner):
                 f"{shown_path(self.folder)} answers otherwise here than where it was exported: logits differ by up to "
                 f"{far:.3g}, at most {_TOLERANCE} was expected; use another version of onnxruntime"
             )
+
+
+def _is_count(value: Any) -> bool:  # noqa: ANN401 - from users
+    """Whether a value is a whole number of at least 1, of Python or NumPy: `data.checks` needs torch."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.timedelta64)
+    return whole and int(value) >= 1

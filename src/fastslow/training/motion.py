@@ -49,8 +49,8 @@ def train_motion_network(
     Raises:
         InputError: if no track is long enough, the past too short, or a number out of range.
     """
-    for name, number in (("samples", samples), ("steps", steps), ("training_steps", training_steps)):
-        refuse_unless_whole(name, number, 1)
+    counts = {"samples": samples, "steps": steps, "training_steps": training_steps}
+    samples, steps, training_steps = (refuse_unless_whole(name, number, 1) for name, number in counts.items())
     refuse_short_past(samples, rate)
     even = resampled(tracks, rate, bridged=bridged)
     windows = windows_of(even, seen=samples, future=steps, every=max(1, round(_EVERY * rate)))

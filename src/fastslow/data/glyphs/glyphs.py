@@ -43,12 +43,9 @@ def make_glyphs(
     Raises:
         InputError: if an argument is not a whole number or is out of its range, or a style is none.
     """
-    for name, value, least in (
-        ("num_classes", num_classes, 1),
-        ("per_class", per_class, 1),
-        ("seed", seed, 0),
-    ):
-        refuse_unless_whole(name, value, least)
+    sizes = {"num_classes": num_classes, "per_class": per_class}
+    num_classes, per_class = (refuse_unless_whole(name, value, 1) for name, value in sizes.items())
+    seed = refuse_unless_whole("seed", seed, 0)
     whole = _style(style or {})
     images = torch.empty(num_classes, per_class, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8, device="cpu")
     at_once = max(1, _CHUNK // per_class)

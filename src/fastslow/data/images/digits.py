@@ -35,7 +35,7 @@ def load_digits(image_size: int = 28) -> ClassImages:
     from sklearn import datasets  # type: ignore[import-untyped]  # a second, which only those who use it pay
 
     bunch = datasets.load_digits()
-    refuse_too_large(len(bunch.images), image_size)
+    image_size = refuse_too_large(len(bunch.images), image_size)
     small = torch.from_numpy(np.round(bunch.images * (255 / _LEVELS)).astype(np.uint8))
     edge = max(1, round(_BOX * image_size))
     before = (image_size - edge) // 2

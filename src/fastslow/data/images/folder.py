@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from fastslow.data.base import ClassImages
+from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.preparation import Ink, UnclearInkError, prepare, refuse_unprepared
-from fastslow.errors import InputError, shown, shown_reason
+from fastslow.errors import InputError, as_path, shown_reason
 
 #: What is read, by name of the file and of Pillow's reader: raster images only, none that starts another program.
 SUFFIXES = {
@@ -78,9 +79,8 @@ def load_folders(
         InputError: see `load_folder`.
     """
     refuse_unprepared(ink, crop)
-    if not isinstance(image_size, int) or image_size < 1:
-        raise InputError(f"got image_size={shown(image_size)}; it must be a whole number of pixels, at least 1")
-    listings = [_list(_as_path(path)) for path in paths]
+    image_size = refuse_unless_whole("image_size", image_size, 1)
+    listings = [_list(as_path(path, "folder")) for path in paths]
     stacks, unclear = [], []
     for listing in listings:
         images, errors = _prepared(listing, image_size, ink, crop)
@@ -123,13 +123,6 @@ def _prepared(
         else:
             images[index] = (prepared * 255).round()
     return images, unclear
-
-
-def _as_path(path: str | Path) -> Path:
-    try:
-        return Path(path)
-    except TypeError as error:
-        raise InputError(f"got path={shown(path)}; the path of a folder was expected") from error
 
 
 def _list(path: Path) -> _Listing:

@@ -83,7 +83,7 @@ def load_omniglot(data_dir: str | Path | None = None, image_size: int = 28, *, c
     Raises:
         InputError: if a part is missing, incomplete, damaged or not Omniglot; the message names the file and the cure.
     """
-    refuse_unless_whole("image_size", image_size, 1, _NATIVE_SIZE)
+    image_size = refuse_unless_whole("image_size", image_size, 1, _NATIVE_SIZE)
     parts = [_list_part(part, find_path("omniglot", (f"{part}.zip", f"{part}/"), data_dir)) for part in PARTS]
     classes = [str(PurePosixPath(member).parent) for part in parts for member in part.members]
     if complete:

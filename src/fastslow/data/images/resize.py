@@ -14,16 +14,20 @@ _AT_ONCE = 4096  # images; what bounds the memory that their float copies take
 _MAX_BYTES = 2**29
 
 
-def refuse_too_large(num_images: int, size: int) -> None:
+def refuse_too_large(num_images: int, size: int) -> int:
     """Refuses an edge that is no positive whole number, or at which so many images take over 512 MiB.
+
+    Returns:
+        The edge, an `int` of Python.
 
     Raises:
         InputError: the message says how far one may go.
     """
-    refuse_unless_whole("image_size", size, 1)
+    size = refuse_unless_whole("image_size", size, 1)
     if num_images * size**2 > _MAX_BYTES:
         fits = int((_MAX_BYTES / num_images) ** 0.5)
         raise InputError(f"got image_size={size}; {num_images} images fit in memory up to {fits} pixels: lower it")
+    return size
 
 
 def resized(images: UInt8[Tensor, "images height width"], size: int) -> UInt8[Tensor, "images size size"]:
@@ -38,7 +42,7 @@ def resized(images: UInt8[Tensor, "images height width"], size: int) -> UInt8[Te
     Raises:
         InputError: see `refuse_too_large`.
     """
-    refuse_too_large(len(images), size)
+    size = refuse_too_large(len(images), size)
     if images.shape[1:] == (size, size):
         return images
     result = torch.empty(len(images), size, size, dtype=torch.uint8, device=images.device)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from fastslow.data.checks import refuse_unless_whole
+from fastslow.data.checks import is_real, refuse_unless_whole
 from fastslow.data.tracks.base import TrackData, joined
 from fastslow.data.tracks.junction_motion import Trips, move
 from fastslow.data.tracks.junction_site import Site, sample_site
@@ -94,12 +94,12 @@ def make_junction(
     Raises:
         InputError: if an argument is of the wrong kind or out of its range.
     """
-    for name, value, least in (("sites", sites, 1), ("tracks_per_site", tracks_per_site, 1), ("seed", seed, 0)):
-        refuse_unless_whole(name, value, least)
+    sites, seed = refuse_unless_whole("sites", sites, 1), refuse_unless_whole("seed", seed, 0)
+    tracks_per_site = refuse_unless_whole("tracks_per_site", tracks_per_site, 1)
     chosen = tuple(kind for kind in _MANNERS if isinstance(kinds, list | tuple) and kind in kinds)
     if not chosen or len(chosen) != len(kinds):
         raise InputError(f"got kinds={shown(kinds)}; give one or both of {', '.join(_MANNERS)}, each once, in a tuple")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 1 <= rate <= _MAX_RATE:
+    if not is_real(rate) or not 1 <= rate <= _MAX_RATE:
         raise InputError(f"got rate={shown(rate)}; give samples a second, from 1 to {_MAX_RATE:g} Hz")
     return joined([_site_tracks((seed, number), tracks_per_site, chosen, float(rate)) for number in range(sites)])
 

@@ -11,7 +11,7 @@ from fastslow.data.tracks.junction import make_junction
 from fastslow.data.tracks.sdd import load_sdd
 from fastslow.data.tracks.table import load_table
 from fastslow.data.tracks.vru import holds_vru, load_vru
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, as_path, shown
 
 #: Of the embedded junction.
 SITES, TRACKS, SEED = 1, 300, 0
@@ -45,7 +45,7 @@ def load_tracks(
     Raises:
         InputError: if there is no such data, an option is given that it does not take, or it cannot be read.
     """
-    path = Path(source)
+    path = as_path(source, "table or folder of tracks")
     if not str(source):
         raise InputError(f"got an empty text; give {track_names()}")
     of_vru = str(source) == "vru" or (path.is_dir() and holds_vru(path))

@@ -144,9 +144,8 @@ def windows_of(tracks: TrackData, *, seen: int = 50, future: int = 50, every: in
     Raises:
         InputError: if a number is out of range.
     """
-    refuse_unless_whole("seen", seen, 2)
-    refuse_unless_whole("future", future, 1)
-    refuse_unless_whole("every", 1 if every is None else every, 1)
+    seen, future = refuse_unless_whole("seen", seen, 2), refuse_unless_whole("future", future, 1)
+    every = None if every is None else refuse_unless_whole("every", every, 1)
     length = seen + future
     at = _starts_of(tracks, length, every)
     rows = tracks.positions[at[:, None] + np.arange(length)]

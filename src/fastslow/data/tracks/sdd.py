@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from fastslow.config import load_config
+from fastslow.data.checks import is_real
 from fastslow.data.tracks.base import TrackData, joined
 from fastslow.data.tracks.columns import Columns, entries, read_columns, refuse_kinds
 from fastslow.data.tracks.rows import TrackRows, as_tracks
@@ -107,7 +108,7 @@ def _scale(name: str, listed: Mapping[str, object], path: Path, given: float | M
                 f"there is no scale of {shown(name)}; put {SCALES} beside the scenes, or give metres_per_pixel, such "
                 f"as {{{name!r}: 0.04}}"
             )
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= _MOST_METRES:
+    if not is_real(scale) or not 0 < scale <= _MOST_METRES:
         raise InputError(
             f"{where}: got {shown(scale)} of {shown(name)}; give the metres in one pixel, more than 0 and at most "
             f"{_MOST_METRES:g} (not the pixels in one metre)"
