@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,12 +109,13 @@ def _scale(name: str, listed: Mapping[str, object], path: Path, given: float | M
                 f"there is no scale of {shown(name)}; put {SCALES} beside the scenes, or give metres_per_pixel, such "
                 f"as {{{name!r}: 0.04}}"
             )
-    if not is_real(scale) or not 0 < scale <= _MOST_METRES:
+    metres = float(scale) if is_real(scale) else math.nan
+    if not 0 < metres <= _MOST_METRES:
         raise InputError(
             f"{where}: got {shown(scale)} of {shown(name)}; give the metres in one pixel, more than 0 and at most "
             f"{_MOST_METRES:g} (not the pixels in one metre)"
         )
-    return float(scale)
+    return metres
 
 
 def _read_video(name: str, path: Path, scale: float, kinds: Sequence[str]) -> TrackData:
