@@ -6,7 +6,7 @@ import contextlib
 import math
 import numbers
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from fastslow.errors import InputError, shown
 _MOST = 2**63 - 1
 
 
-def is_real(value: object) -> TypeGuard[float]:
+def is_real(value: object) -> bool:
     """Whether a value is one real number, of Python or NumPy; `True` and a span of time are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool | np.timedelta64)
 

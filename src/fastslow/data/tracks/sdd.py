@@ -109,7 +109,7 @@ def _scale(name: str, listed: Mapping[str, object], path: Path, given: float | M
                 f"there is no scale of {shown(name)}; put {SCALES} beside the scenes, or give metres_per_pixel, such "
                 f"as {{{name!r}: 0.04}}"
             )
-    metres = float(scale) if is_real(scale) else math.nan
+    metres = float(scale) if scale is not None and is_real(scale) else math.nan
     if not 0 < metres <= _MOST_METRES:
         raise InputError(
             f"{where}: got {shown(scale)} of {shown(name)}; give the metres in one pixel, more than 0 and at most "
