@@ -19,8 +19,8 @@ from fastslow import FastSlowClassifier
 from fastslow.core.gaussian import class_statistics
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
-from fastslow.estimators.answers import NotFittedError
 from fastslow.estimators.features import features_of
+from fastslow.estimators.learned import NotFittedError
 from fastslow.methods.files import PRETRAINED_FOLDER
 from stream_sample import all_that_is_known, clouds, taught
 

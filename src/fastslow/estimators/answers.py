@@ -10,10 +10,9 @@ import torch
 
 from fastslow.core.gaussian import ClassDistances
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
-from fastslow.data.preparation import Ink
 from fastslow.errors import InputError, shown
 from fastslow.estimators.conventions import as_array, in_order
-from fastslow.estimators.features import Features, features_of
+from fastslow.estimators.learned import Learned
 from fastslow.estimators.stream_memory import StreamMemory
 
 #: Distance, in units of a class's spread, from which on an example is of none of the classes; and what likelihoods are
@@ -53,19 +52,10 @@ class Answer(NamedTuple):
     probabilities: list[tuple[Hashable, float]]
 
 
-class NotFittedError(InputError, AttributeError):
-    """Asked before anything was learned."""
-
-
-class Answers:
+class Answers(Learned):
     """Answers from a `StreamMemory`; each query is answered as if alone."""
 
-    model: Any
-    ink: Ink
-    crop: bool
     novelty_threshold: float | None
-    memory_: StreamMemory
-    _features: tuple[Any, Features] | None = None
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Log likelihood of each class, but for a constant, shape (examples, classes), columns as in `classes_`.
@@ -143,46 +133,6 @@ class Answers:
     def _look(self, X: Any) -> ClassDistances:  # noqa: ANN401
         self._labels()
         return self.memory_.look(self._made(X))
-
-    def _made(self, X: Any) -> torch.Tensor:  # noqa: ANN401
-        """Features of examples, of the model and the number that was learned."""
-        encoder = self._encoder()
-        if encoder.sha256 != self.memory_.source:
-            raise InputError(
-                "got another model than the one whose features were learned; give that one back, or fit again"
-            )
-        features = encoder.make(X)
-        if features.shape[1] != (expected := self.memory_.examples.num_features):
-            raise InputError(
-                f"X has {features.shape[1]} features, but {type(self).__name__} is expecting {expected} features as "
-                "input"
-            )
-        return features
-
-    def _encoder(self) -> Features:
-        """What makes features: read or looked at once, and again where the model is another."""
-        model, ink, crop = self.model, self.ink, self.crop
-        if self._features is not None:
-            asked, made = self._features
-            if asked[0] is model and asked[1] is ink and asked[2] is crop:
-                return made
-        self._features = ((model, ink, crop), features_of(model, ink=ink, crop=crop))
-        return self._features[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_features"}
-
-    def _labels(self) -> list[Hashable]:
-        """Labels by number; refuses a learner that knows none."""
-        if not len(self._known().examples):
-            raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
-        return list(self.memory_.labels)
-
-    def _known(self) -> StreamMemory:
-        """What has been learned; refuses a learner that has not learned anything."""
-        if not hasattr(self, "memory_"):
-            raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
-        return self.memory_
 
 
 def _temperature(known: StreamMemory) -> float:

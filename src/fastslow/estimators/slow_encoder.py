@@ -24,9 +24,10 @@ from fastslow.estimators.conventions import as_list
 from fastslow.estimators.examples import carried
 from fastslow.estimators.features import LoadedModel, loaded_model
 from fastslow.estimators.images import prepared_images
-from fastslow.estimators.statistics import save_statistics, statistics_path, weights_sha256
+from fastslow.estimators.statistics import save_statistics, statistics_path
 from fastslow.estimators.stream import FastSlowClassifier
 from fastslow.estimators.stream_memory import StreamMemory
+from fastslow.estimators.weights import weights_sha256
 from fastslow.methods.files import TrainedModel, save_model
 
 #: Chosen on training images of MNIST, digits divided otherwise than in the study of rare classes.

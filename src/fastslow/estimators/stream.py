@@ -114,7 +114,7 @@ class FastSlowClassifier(Answers, Conventions):
 
     def fit(self, X: Any, y: Any) -> FastSlowClassifier:  # noqa: ANN401
         """Forgets everything and learns examples; `undo` does not reach behind it."""
-        features = self._encoder().make(X)
+        features = self._encoder(thoroughly=True).make(X)
         memory = self._new_memory(features.shape[1])
         self._teach(memory, features, y, ())
         memory.restore(memory.labels, memory.examples)
@@ -164,6 +164,7 @@ class FastSlowClassifier(Answers, Conventions):
     def rename(self, old: Any, new: Any) -> FastSlowClassifier:  # noqa: ANN401
         """Gives a class another label; where another class has it, the two become one."""
         known, (old, new) = self._known(), checked_labels([old, new])
+        refuse_continuous([new])
         refuse_mixed([*(label for label in known.labels.equal_to([new]) if label != old), new])
         known.rename(old, new)
         return self
