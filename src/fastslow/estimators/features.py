@@ -17,7 +17,7 @@ from fastslow.data.preparation import Ink, refuse_unprepared
 from fastslow.estimators.images import prepared_images
 from fastslow.estimators.own_models import by_module, row_by_row
 from fastslow.estimators.statistics import refuse_without_features, statistics_of
-from fastslow.estimators.vectors import as_vectors
+from fastslow.estimators.vectors import as_vectors, refuse_rounded
 from fastslow.estimators.weights import WatchedModule, weights_sha256
 from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model, pretrained_names
 
@@ -36,6 +36,13 @@ class Features(NamedTuple):
     prior: ClassStatistics | None
     sha256: str
     unchanged: Callable[[bool], bool] = lambda _thoroughly: True
+
+    def teach(self, examples: Any) -> Float[Tensor, "examples features"]:  # noqa: ANN401 - whatever users have
+        """Features of examples that are to be learned: of vectors, 32 bits have to hold what tells them apart."""
+        features = self.make(examples)
+        if self.make is as_vectors and len(features) > 1:
+            refuse_rounded(examples)
+        return features
 
 
 class LoadedModel(NamedTuple):

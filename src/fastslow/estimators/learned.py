@@ -26,9 +26,10 @@ class Learned:
     memory_: StreamMemory
     _features: tuple[Any, Features] | None = None
 
-    def _made(self, X: Any) -> torch.Tensor:  # noqa: ANN401
-        """Features of examples, of the model and the number that was learned."""
-        features = self._same_encoder().make(X)
+    def _made(self, X: Any, teach: bool = False) -> torch.Tensor:  # noqa: ANN401
+        """Features of examples, of the model and the number that was learned; to be learned, too, or asked about."""
+        encoder = self._same_encoder()
+        features = encoder.teach(X) if teach else encoder.make(X)
         if features.shape[1] != (expected := self.memory_.examples.num_features):
             raise InputError(
                 f"X has {features.shape[1]} features, but {type(self).__name__} is expecting {expected} features as "

@@ -58,7 +58,8 @@ class FastSlowClassifier(Answers, Conventions):
 
     Args:
         model: what makes features: the name of a shipped model, a run folder or a .safetensors file, for drawings; an
-            .onnx file, a module or a function of one's own, for whatever it takes; None where examples are vectors.
+            .onnx file, a module or a function of one's own, for whatever it takes; None where examples are vectors,
+            which are kept in 32 bits: what is far from 0 beside its spread, as seconds since 1970, is refused.
         max_examples: the most that are kept.
         per_class: the most that are kept of each class; None for no such limit.
         eviction: what is done where there are more: "merge" makes the two nearest of one class their mean, "oldest"
@@ -114,7 +115,7 @@ class FastSlowClassifier(Answers, Conventions):
 
     def fit(self, X: Any, y: Any) -> FastSlowClassifier:  # noqa: ANN401
         """Forgets everything and learns examples; `undo` does not reach behind it."""
-        features = self._encoder(thoroughly=True).make(X)
+        features = self._encoder(thoroughly=True).teach(X)
         memory = self._new_memory(features.shape[1])
         self._teach(memory, features, y, ())
         memory.restore(memory.labels, memory.examples)
@@ -242,7 +243,9 @@ def features_to_learn(learner: FastSlowClassifier, X: Any) -> Tensor:  # noqa: A
     Raises:
         ValueError: if an example cannot be used.
     """
-    return learner._made(X) if knows_something(learner) else learner._encoder().make(X)
+    if knows_something(learner):
+        return learner._made(X, teach=True)
+    return learner._encoder().teach(X)
 
 
 def learn_features(

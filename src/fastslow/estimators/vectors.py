@@ -11,6 +11,11 @@ from torch import Tensor
 
 from fastslow.errors import InputError, shown_reason
 
+#: The share of a column's spread that rounding may change.
+_MOST_ROUNDED = 0.01
+#: A spread of less than this share of the largest value is what 64 bits round themselves: the column is constant.
+_NO_SPREAD = 1e-13
+
 
 def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: ANN401 - whatever users have
     """Feature vectors as a tensor.
@@ -45,3 +50,28 @@ def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: AN
     if not np.isfinite(rows).all():
         raise InputError("got NaN or infinity among the features (after rounding to 32 bits); give finite numbers")
     return torch.from_numpy(rows)
+
+
+def refuse_rounded(examples: Any) -> None:  # noqa: ANN401 - as above
+    """Refuses vectors of which 32 bits lose what tells them apart, as seconds since 1970 or metres on a map.
+
+    Args:
+        examples: that `as_vectors` takes.
+
+    Raises:
+        ValueError: if rounding changes a column by more than 1 % of its standard deviation; the message names it.
+    """
+    wide = examples.detach().cpu().double().numpy() if isinstance(examples, Tensor) else np.asarray(examples)
+    if wide.dtype.kind == "f" and wide.dtype.itemsize <= 4:
+        return
+    wide = np.asarray(wide, dtype=np.float64)
+    largest, spread = np.abs(wide).max(0), wide.std(0)
+    error = np.abs(wide - wide.astype(np.float32)).max(0)
+    lost = np.flatnonzero((error > _MOST_ROUNDED * spread) & (spread > _NO_SPREAD * largest))
+    if len(lost):
+        column = int(lost[0])
+        raise InputError(
+            f"got vectors whose column {column} has values around {np.median(wide[:, column]):.10g} that spread by "
+            f"{spread[column]:.3g}; they are kept in 32 bits, which round that away: subtract a typical value of each "
+            "column first, or scale them (scikit-learn's StandardScaler)"
+        )
