@@ -11,6 +11,7 @@ import torch
 from fastslow.core.gaussian import ClassDistances
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.errors import InputError, shown
+from fastslow.estimators.alone import alone
 from fastslow.estimators.conventions import as_array, in_order
 from fastslow.estimators.learned import Learned
 from fastslow.estimators.stream_memory import StreamMemory
@@ -57,6 +58,7 @@ class Answers(Learned):
 
     novelty_threshold: float | None
 
+    @alone
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Log likelihood of each class, but for a constant, shape (examples, classes), columns as in `classes_`.
 
@@ -65,6 +67,7 @@ class Answers(Learned):
         scores = (self._look(X).likelihood / _temperature(self._known())).numpy()[:, in_order(self._labels())]
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    @alone
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Probabilities of the classes, columns as in `classes_`: of those known, none of them being no answer."""
         return (
@@ -82,10 +85,12 @@ class Answers(Learned):
         """
         return as_array(self._answers(X, unknown))
 
+    @alone
     def novelty(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Distance of each example from the nearest class over the threshold: above 1 it is of none of them."""
         return self._novelty(self._look(X))
 
+    @alone
     def explain(self, X: Any, top: int = 3) -> list[list[Explanation]]:  # noqa: ANN401
         """The examples that each answer comes from, those of most weight first.
 
@@ -112,12 +117,14 @@ class Answers(Learned):
         """As `predict`, of one example without its first axis."""
         return self._answers(as_one(x), unknown)[0]
 
+    @alone
     def predict_proba_one(self, x: Any) -> dict[Hashable, float]:  # noqa: ANN401
         """As `predict_proba`, of one example, by label."""
         names = self._labels()
         shares = self.predict_proba(as_one(x))[0]
         return {names[place]: float(share) for place, share in zip(in_order(names), shares, strict=True)}
 
+    @alone
     def _answers(self, X: Any, unknown: Hashable | None) -> list[Hashable]:  # noqa: ANN401
         look, names = self._look(X), self._labels()
         answers = [names[best] for best in look.likelihood.numpy().argmax(1).tolist()]
@@ -140,6 +147,7 @@ def _temperature(known: StreamMemory) -> float:
     return PLAIN_TEMPERATURE if known.prior is None else TEMPERATURE
 
 
+@alone
 def answers_in_full(learner: Answers, X: Any, top: int = 5) -> list[Answer]:  # noqa: ANN401 - as scikit-learn has it
     """`predict`, `novelty` and `predict_proba` of each example, which is looked at once.
 

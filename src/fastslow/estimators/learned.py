@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from fastslow.data.preparation import Ink
 from fastslow.errors import InputError
+from fastslow.estimators.alone import Shared, alone
 from fastslow.estimators.features import Features, features_of
 from fastslow.estimators.stream_memory import StreamMemory
 
@@ -17,7 +19,7 @@ class NotFittedError(InputError, AttributeError):
     """Asked before anything was learned."""
 
 
-class Learned:
+class Learned(Shared):
     """A `StreamMemory`, which holds features of one model only."""
 
     model: Any
@@ -60,8 +62,11 @@ class Learned:
         self._features = (asked, features_of(self.model, ink=self.ink, crop=self.crop))
         return self._features[1]
 
+    @alone
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_features"}
+        """For copies and pickles, which are made while others go on teaching."""
+        state = {name: value for name, value in vars(self).items() if name != "_features"}
+        return state | ({"memory_": copy.deepcopy(self.memory_)} if "memory_" in state else {})
 
     def _labels(self) -> list[Hashable]:
         """Labels by number; refuses a learner that knows none."""

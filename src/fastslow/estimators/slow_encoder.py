@@ -201,15 +201,16 @@ class SlowEncoder:
         Raises:
             ValueError: if there was no step since the last time, or the learner has another model by now.
         """
-        learner, (trained, _) = self._unchanged(), self._loaded
-        drift = self._copy.take_over()
-        carry(learner.memory_, drift)
-        method = copy.deepcopy(trained.method).requires_grad_(False)
-        method.encoder.load_state_dict(self._copy.learning.state_dict())
-        details = trained.details | {"slow_path_steps": self.steps}
-        self._loaded = LoadedModel(TrainedModel(method, trained.config, details), learner.memory_.prior)
-        learner.model = self._loaded
-        self._sha256 = learner.memory_.source = learner._encoder().sha256
+        with self.learner._lock:
+            learner, (trained, _) = self._unchanged(), self._loaded
+            drift = self._copy.take_over()
+            carry(learner.memory_, drift)
+            method = copy.deepcopy(trained.method).requires_grad_(False)
+            method.encoder.load_state_dict(self._copy.learning.state_dict())
+            details = trained.details | {"slow_path_steps": self.steps}
+            self._loaded = LoadedModel(TrainedModel(method, trained.config, details), learner.memory_.prior)
+            learner.model = self._loaded
+            self._sha256 = learner.memory_.source = learner._encoder().sha256
 
     def save(self, path: str | Path) -> None:
         """Writes the model that the learner has, and how classes spread beside it.
