@@ -122,7 +122,7 @@ def test_two_learners_become_one():
     together = taught(vectors, labels)
     one.merge_from(other)
     assert all_that_is_known(one, vectors) == all_that_is_known(together, vectors)
-    with pytest.raises(InputError, match="both must have the same"):
+    with pytest.raises(InputError, match="got a learner of 3 features to merge into one of 5; both must have the same"):
         one.merge_from(taught(np.ones((2, 3)), ["a", "b"]))
 
 

@@ -10,7 +10,7 @@ import torch
 
 from fastslow.core.gaussian import ClassDistances
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
 from fastslow.estimators.alone import alone
 from fastslow.estimators.conventions import as_array, in_order
 from fastslow.estimators.learned import Learned
@@ -188,4 +188,9 @@ def checked_threshold(threshold: Any) -> float:  # noqa: ANN401 - from users
 
 def as_one(x: Any) -> Any:  # noqa: ANN401 - whatever users have
     """One example as a batch of one."""
-    return x.unsqueeze(0) if isinstance(x, torch.Tensor) else np.asarray(x)[None]
+    if isinstance(x, torch.Tensor | np.ma.MaskedArray):
+        return x[None]
+    try:
+        return np.asarray(x)[None]
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"the example cannot be made an array: {shown_reason(error)}") from error

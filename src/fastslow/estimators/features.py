@@ -14,7 +14,7 @@ from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.gaussian import ClassStatistics
 from fastslow.core.packed import packed
 from fastslow.data.preparation import Ink, refuse_unprepared
-from fastslow.estimators.contexts import plain_torch
+from fastslow.estimators.contexts import plain_torch, plainly
 from fastslow.estimators.images import prepared_images
 from fastslow.estimators.own_models import by_module, row_by_row
 from fastslow.estimators.statistics import refuse_without_features, statistics_of
@@ -109,7 +109,7 @@ def _of_drawings(model: LoadedModel, ink: Ink, crop: bool) -> Features:
     sha256 = weights_sha256(weights | ({} if prior is None else {f"prior {k}": v for k, v in prior._asdict().items()}))
     size, at_once = trained.config.image_size, images_per_pass(encoder)
 
-    @plain_torch()
+    @plainly
     def make(drawings: Any) -> Tensor:  # noqa: ANN401 - whatever users have
         images = prepared_images(drawings, size=size, ink=ink, crop=crop)
         with torch.inference_mode():

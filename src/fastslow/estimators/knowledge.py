@@ -23,7 +23,7 @@ from fastslow.core.gaussian import (
     evened,
     posterior,
 )
-from fastslow.estimators.contexts import plain_torch
+from fastslow.estimators.contexts import plain_torch, plainly
 from fastslow.estimators.doubt import believed, sums_of
 from fastslow.estimators.examples import Examples, weighted_sums
 
@@ -128,7 +128,7 @@ class Knowledge:
         rows, weights = self.axes.of(self.examples.features), self.shares() * self.examples.counts
         return _forms(*sums_of(rows, self.examples.classes, weights, self.num_classes), self.axes.spread)
 
-    @plain_torch()
+    @plainly
     def shares(self) -> Float64[Tensor, " rows"]:
         """How far each row is believed, in [0, 1]."""
         kept, counts = self.examples, self.examples.counts.double()

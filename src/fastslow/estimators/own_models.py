@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fastslow.data.scale import refuse_masked
 from fastslow.errors import InputError, shown, shown_reason
 from fastslow.estimators.vectors import as_vectors
 
@@ -54,6 +55,7 @@ def by_module(module: nn.Module) -> Callable[[Any], Tensor]:
 
 
 def _inputs(examples: object) -> Tensor:
+    refuse_masked(examples, "examples")
     try:
         if isinstance(examples, Tensor):
             return examples.detach()

@@ -20,7 +20,7 @@ from fastslow.data.augment import affine, affine_amounts
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.labels import checked_labels
 from fastslow.errors import InputError, shown
-from fastslow.estimators.contexts import plain_torch
+from fastslow.estimators.contexts import plainly
 from fastslow.estimators.conventions import as_list
 from fastslow.estimators.examples import carried
 from fastslow.estimators.features import LoadedModel, loaded_model
@@ -144,7 +144,7 @@ class SlowEncoder:
         ValueError: if the learner's model cannot be trained, or a number is none that it can be.
     """
 
-    @plain_torch()
+    @plainly
     def __init__(
         self,
         learner: FastSlowClassifier,
@@ -169,7 +169,7 @@ class SlowEncoder:
         self._sha256 = learner._encoder().sha256
         self._copy = SlowCopy(self._loaded.trained.method.encoder, rate=rate, seed=seed)
 
-    @plain_torch()
+    @plainly
     @torch.enable_grad()
     def step(self, X: Any, y: Any) -> float | None:  # noqa: ANN401 - as the learner takes them
         """Learns from the drawings of one batch that are of frequent classes; each `every` steps, hands over.
@@ -199,7 +199,7 @@ class SlowEncoder:
             self.hand_over()
         return loss
 
-    @plain_torch()
+    @plainly
     def hand_over(self) -> None:
         """Gives the learner the encoder as it is now, and takes its memory along; `undo` does not reach behind it.
 

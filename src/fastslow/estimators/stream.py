@@ -181,8 +181,6 @@ class FastSlowClassifier(Corrections, Conventions):
         announced: Iterable[Hashable],
     ) -> FastSlowClassifier:
         """Has a memory learn, and takes it for this learner's."""
-        if y is None:
-            raise InputError("requires y to be passed, but the target y is None: give one label per example")
         labels, announced = checked_labels(as_list(y)), checked_labels(announced)
         refuse_continuous([*labels, *announced])
         if len(labels) != len(features):

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastslow.data.labels import LabelNumbers
 from fastslow.errors import InputError, as_path, shown, shown_path, shown_reason
 from fastslow.estimators.answers import checked_threshold
-from fastslow.estimators.contexts import plain_torch
+from fastslow.estimators.contexts import plainly
 from fastslow.estimators.examples import Examples
 from fastslow.estimators.features import Features
 from fastslow.estimators.stream_memory import StreamMemory
@@ -30,7 +30,7 @@ MAX_BYTES = 2**30
 _PLAIN = (str, int, float, bool)
 
 
-@plain_torch()
+@plainly
 def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     """Writes a learner, atomically.
 
@@ -67,7 +67,7 @@ def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     save_tensors(path, tensors, header)
 
 
-@plain_torch()
+@plainly
 def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noqa: ANN401 - as the class takes it
     """Reads a learner.
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fastslow.data.scale import refuse_masked, tensor_values
 from fastslow.errors import InputError, shown_reason
 
 #: The share of a column's spread that rounding may change.
@@ -25,10 +26,15 @@ def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: AN
     """
     if hasattr(examples, "toarray"):
         raise InputError("got sparse data; dense data is required: give X.toarray()")
-    if isinstance(examples, Tensor):
-        examples = examples.detach().cpu().float().numpy()
+    refuse_masked(examples, "examples")
+    examples = tensor_values(examples, "examples") if isinstance(examples, Tensor) else examples
     try:
         array = np.asarray(examples)
+        if array.dtype.kind in "USVTmM":
+            raise InputError(
+                f"got values of type {array.dtype}; dtype='numeric' is not compatible with arrays of bytes/strings or "
+                "dates. Convert your data to numeric values explicitly instead."
+            )
         if np.iscomplexobj(array):
             raise InputError("got numbers with an imaginary part. Complex data not supported: give real numbers")
         rows = np.array(array, dtype=np.float32, order="C", copy=None if array.flags.writeable else True)
@@ -61,7 +67,7 @@ def refuse_rounded(examples: Any) -> None:  # noqa: ANN401 - as above
     Raises:
         ValueError: if rounding changes a column by more than 1 % of its standard deviation; the message names it.
     """
-    wide = examples.detach().cpu().double().numpy() if isinstance(examples, Tensor) else np.asarray(examples)
+    wide = tensor_values(examples, "examples") if isinstance(examples, Tensor) else np.asarray(examples)
     if wide.dtype.kind == "f" and wide.dtype.itemsize <= 4:
         return
     wide = np.asarray(wide, dtype=np.float64)
