@@ -57,8 +57,9 @@ class FastSlowClassifier(Corrections, Conventions):
 
     Args:
         model: what makes features: the name of a shipped model, a run folder or a .safetensors file, for drawings; an
-            .onnx file, a module or a function of one's own, for whatever it takes; None where examples are vectors,
-            which are kept in 32 bits: what is far from 0 beside its spread, as seconds since 1970, is refused.
+            .onnx file, a module or a function of one's own, for whatever it takes: once a module was trained further,
+            `fit` has to be called again, and of a function that cannot be seen; None where examples are vectors, which
+            are kept in 32 bits: what is far from 0 beside its spread, as seconds since 1970, is refused.
         max_examples: the most that are kept.
         per_class: the most that are kept of each class; None for no such limit.
         eviction: what is done where there are more: "merge" makes the two nearest of one class their mean, "oldest"
