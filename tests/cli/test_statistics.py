@@ -8,7 +8,8 @@ from fastslow import FastSlowClassifier
 from fastslow.cli import main
 from fastslow.core.gaussian import class_statistics
 from fastslow.errors import InputError
-from fastslow.estimators.statistics import load_statistics, weights_sha256
+from fastslow.estimators.statistics import load_statistics
+from fastslow.estimators.weights import weights_sha256
 from fastslow.methods.files import load_model, save_model
 from fastslow.protocol.features import embed
 

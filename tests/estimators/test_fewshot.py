@@ -208,7 +208,9 @@ def test_labels_without_order_or_in_one_string_are_refused(model, glyphs, labels
 
 
 @pytest.mark.parametrize(
-    "label", [math.nan, np.float32("nan"), torch.tensor(math.nan), np.datetime64("NaT"), ("a", math.nan)], ids=repr
+    "label",
+    [math.nan, np.float32("nan"), torch.tensor(math.nan), ("a", np.datetime64("NaT")), ("a", math.nan)],
+    ids=repr,
 )
 def test_labels_unequal_to_themselves_are_refused(model, glyphs, label):
     with pytest.raises(InputError, match="does not equal itself"):

@@ -19,8 +19,8 @@ from fastslow import FastSlowClassifier
 from fastslow.core.gaussian import class_statistics
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
-from fastslow.estimators.answers import NotFittedError
 from fastslow.estimators.features import features_of
+from fastslow.estimators.learned import NotFittedError
 from fastslow.methods.files import PRETRAINED_FOLDER
 from stream_sample import all_that_is_known, clouds, taught
 
@@ -122,7 +122,7 @@ def test_two_learners_become_one():
     together = taught(vectors, labels)
     one.merge_from(other)
     assert all_that_is_known(one, vectors) == all_that_is_known(together, vectors)
-    with pytest.raises(InputError, match="both must have the same"):
+    with pytest.raises(InputError, match="got a learner of 3 features to merge into one of 5; both must have the same"):
         one.merge_from(taught(np.ones((2, 3)), ["a", "b"]))
 
 

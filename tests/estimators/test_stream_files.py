@@ -93,6 +93,47 @@ def test_a_model_of_ones_own_has_to_be_given_again_and_be_the_same(tmp_path):
         FastSlowClassifier.load(path, torch.nn.Linear(5, 4))
 
 
+def _infinite(learner):
+    learner.memory_.labels = learner.memory_.labels.renamed("c0", float("inf"))
+
+
+#: What no file that can be read would hold.
+UNREADABLE = {
+    "an infinite label": (_infinite, "only texts and numbers can be saved"),
+    "a label of 5000 digits": (lambda learner: learner.rename("c0", 10**5000), "only texts and numbers can be saved"),
+    "ink": (lambda learner: learner.set_params(ink="nonsense"), "got ink='nonsense'"),
+    "threshold": (lambda learner: learner.set_params(novelty_threshold="a"), "got novelty_threshold='a'"),
+    "model": (lambda learner: learner.set_params(model=torch.nn.Linear(5, 5)), "got another model than the one"),
+}
+
+
+@pytest.mark.usefixtures("as_users_call_it")
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_nothing_is_saved_that_cannot_be_read(learner, tmp_path, what):
+    change, message = UNREADABLE[what]
+    change(learner)
+    with pytest.raises(InputError, match=message):
+        learner.save(tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_label_is_one_that_can_be_taught(learner):
+    for label in (float("inf"), 0.5, float("nan")):
+        with pytest.raises(InputError):
+            learner.rename("c0", label)
+    assert learner.rename("c0", 2.0).learn_one(np.ones(5), 2.0).classes_.tolist() == [2.0, "c1", "c2"]
+
+
+def test_a_module_trained_further_can_be_saved_once_it_was_taught_again(tmp_path):
+    path, module = tmp_path / "a.safetensors", torch.nn.Linear(5, 4)
+    learner = FastSlowClassifier(module).fit(*clouds())
+    module.weight.data.mul_(-1)  # torch does not count it
+    with pytest.raises(InputError, match="got another model than the one whose features were learned"):
+        learner.save(path)
+    learner.fit(*clouds()).save(path)
+    assert same(FastSlowClassifier.load(path, module), learner)
+
+
 def test_files_that_are_something_else_are_refused_by_name(learner, tmp_path):
     with pytest.raises(InputError, match=r"give a file that ends in \.safetensors"):
         learner.save(tmp_path / "a.pt")

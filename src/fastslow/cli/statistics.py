@@ -28,7 +28,8 @@ def statistics(
     from fastslow.cli.outputs import refuse_output
     from fastslow.data.registry import load_source
     from fastslow.errors import InputError
-    from fastslow.estimators.statistics import measure_statistics, save_statistics, statistics_path, weights_sha256
+    from fastslow.estimators.statistics import measure_statistics, save_statistics, statistics_path
+    from fastslow.estimators.weights import weights_sha256
     from fastslow.methods.files import PRETRAINED_PREFIX, load_model, locate_model
 
     if out is None and source.startswith(PRETRAINED_PREFIX):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from fastslow.data.preparation import Ink, prepare_stack
-from fastslow.data.scale import as_pixels
+from fastslow.data.scale import as_pixels, tensor_values
 from fastslow.errors import InputError
 
 
@@ -42,5 +42,5 @@ def _as_array(images: Any) -> Any:  # noqa: ANN401 - whatever users have
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(images, torch.Tensor):
         return images
-    images = images.detach().cpu()
-    return (images.float() if images.is_floating_point() else images).numpy()
+    values = tensor_values(images, "images")
+    return values.astype(np.float32) if values.dtype == np.float64 else values

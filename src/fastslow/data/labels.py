@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
+from fastslow.data.scale import refuse_masked
 from fastslow.errors import InputError, shown, shown_reason
 
 #: What has no order, or would be taken apart into letters.
@@ -22,6 +23,7 @@ def checked_labels(labels: Iterable[Hashable]) -> list[Hashable]:
     """
     if isinstance(labels, _NO_SEQUENCES):
         raise InputError(f"got labels={shown(labels)}; give a list, one label per image")
+    refuse_masked(labels, "labels")
     try:
         given = list(labels)
         if set(map(type, given)) <= {str, int}:  # the usual ones: always hashable, and equal to themselves
@@ -29,6 +31,8 @@ def checked_labels(labels: Iterable[Hashable]) -> list[Hashable]:
         plain = [_plain(label) for label in given]
         set(plain)
         unequal = [label for label, value in zip(given, plain, strict=True) if _differs(label) or _differs(value)]
+    except InputError:
+        raise
     except (TypeError, RuntimeError, ValueError) as error:
         raise InputError(
             f"the labels cannot be used ({shown_reason(error)}); give a list of strings or numbers"
@@ -36,6 +40,17 @@ def checked_labels(labels: Iterable[Hashable]) -> list[Hashable]:
     if unequal:
         raise InputError(f"got the label {shown(unequal[0])}, which does not equal itself; give it a name")
     return plain
+
+
+def refuse_dates(label: object) -> None:
+    """Refuses dates and spans of time of NumPy: as plain values they are numbers, in a unit that is lost.
+
+    Raises:
+        ValueError: if it is one, or an array of them.
+    """
+    kind = getattr(label, "dtype", None)
+    if isinstance(kind, np.dtype) and kind.kind in "mM":
+        raise InputError(f"got {shown(label)} as a label, a date or a span of time; give texts, as by .astype(str)")
 
 
 def refuse_mixed(labels: Sequence[Hashable]) -> None:
@@ -115,12 +130,14 @@ class LabelNumbers:
         """The number of a label that there is.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if there is none, or it is of another type, as 1 and True.
         """
         if label not in self._numbers:
             some = ", ".join(map(shown, self._names[:5])) + (", ..." if len(self) > 5 else "")
             raise InputError(f"got the label {shown(label)}, which has not been learned; there are {some or 'none'}")
-        return self._numbers[label]
+        number = self._numbers[label]
+        refuse_mixed([self._names[number], label])  # True is not the class 1
+        return number
 
     def renamed(self, old: Hashable, new: Hashable) -> LabelNumbers:
         """The same numbers, one of them under another label that there is not yet."""
@@ -135,6 +152,7 @@ class LabelNumbers:
 
 def _plain(label: Hashable) -> Hashable:
     """Numbers of numpy and of torch as Python's; torch is not imported for it: who has a tensor has it."""
+    refuse_dates(label)
     torch = sys.modules.get("torch")
     if isinstance(label, np.generic) or (torch is not None and isinstance(label, torch.Tensor)):
         number: Hashable = label.item()

@@ -42,12 +42,44 @@ def in_unit(pixels: Pixels, name: str) -> Float32[np.ndarray, "height width *cha
     return pixels.astype(np.float32) / np.float32(scale)
 
 
+def refuse_masked(value: object, name: str) -> None:
+    """Refuses an array of NumPy that says of some of its entries that they are none.
+
+    Raises:
+        InputError: if it does; the message names it.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        masked = int(np.ma.getmaskarray(value).sum())
+        raise InputError(
+            f"got {name} of which {masked} are masked; leave those examples out, or fill them in (array.filled(VALUE))"
+        )
+
+
+def tensor_values(tensor: Any, name: str) -> NDArray[Any]:  # noqa: ANN401 - torch is not imported for it
+    """The numbers of a tensor of torch, wherever it lies, in a type that NumPy has.
+
+    Raises:
+        InputError: if it is sparse, quantised or without values; the message names it.
+    """
+    try:
+        plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+        short = plain.is_floating_point() and plain.element_size() < 4
+        values: NDArray[Any] = (plain.float() if short else plain).numpy()
+    except (RuntimeError, TypeError) as error:
+        raise InputError(
+            f"got {name} as a tensor of {tensor.dtype} and {tensor.layout} on {tensor.device}, whose numbers cannot be "
+            "read; give a plain one, by .to_dense() or .dequantize()"
+        ) from error
+    return values
+
+
 def as_pixels(value: object, name: str) -> NDArray[Any]:
     """An array of real numbers in the machine's byte order.
 
     Raises:
-        InputError: if the value is none.
+        InputError: if the value is none, or masked.
     """
+    refuse_masked(value, name)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:

@@ -10,10 +10,10 @@ import torch
 
 from fastslow.core.gaussian import ClassDistances
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
-from fastslow.data.preparation import Ink
-from fastslow.errors import InputError, shown
+from fastslow.errors import InputError, shown, shown_reason
+from fastslow.estimators.alone import alone
 from fastslow.estimators.conventions import as_array, in_order
-from fastslow.estimators.features import Features, features_of
+from fastslow.estimators.learned import Learned
 from fastslow.estimators.stream_memory import StreamMemory
 
 #: Distance, in units of a class's spread, from which on an example is of none of the classes; and what likelihoods are
@@ -53,20 +53,12 @@ class Answer(NamedTuple):
     probabilities: list[tuple[Hashable, float]]
 
 
-class NotFittedError(InputError, AttributeError):
-    """Asked before anything was learned."""
-
-
-class Answers:
+class Answers(Learned):
     """Answers from a `StreamMemory`; each query is answered as if alone."""
 
-    model: Any
-    ink: Ink
-    crop: bool
     novelty_threshold: float | None
-    memory_: StreamMemory
-    _features: tuple[Any, Features] | None = None
 
+    @alone
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Log likelihood of each class, but for a constant, shape (examples, classes), columns as in `classes_`.
 
@@ -75,6 +67,7 @@ class Answers:
         scores = (self._look(X).likelihood / _temperature(self._known())).numpy()[:, in_order(self._labels())]
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    @alone
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Probabilities of the classes, columns as in `classes_`: of those known, none of them being no answer."""
         return (
@@ -92,10 +85,12 @@ class Answers:
         """
         return as_array(self._answers(X, unknown))
 
+    @alone
     def novelty(self, X: Any) -> np.ndarray:  # noqa: ANN401 - as scikit-learn has it
         """Distance of each example from the nearest class over the threshold: above 1 it is of none of them."""
         return self._novelty(self._look(X))
 
+    @alone
     def explain(self, X: Any, top: int = 3) -> list[list[Explanation]]:  # noqa: ANN401
         """The examples that each answer comes from, those of most weight first.
 
@@ -122,12 +117,14 @@ class Answers:
         """As `predict`, of one example without its first axis."""
         return self._answers(as_one(x), unknown)[0]
 
+    @alone
     def predict_proba_one(self, x: Any) -> dict[Hashable, float]:  # noqa: ANN401
         """As `predict_proba`, of one example, by label."""
         names = self._labels()
         shares = self.predict_proba(as_one(x))[0]
         return {names[place]: float(share) for place, share in zip(in_order(names), shares, strict=True)}
 
+    @alone
     def _answers(self, X: Any, unknown: Hashable | None) -> list[Hashable]:  # noqa: ANN401
         look, names = self._look(X), self._labels()
         answers = [names[best] for best in look.likelihood.numpy().argmax(1).tolist()]
@@ -144,52 +141,13 @@ class Answers:
         self._labels()
         return self.memory_.look(self._made(X))
 
-    def _made(self, X: Any) -> torch.Tensor:  # noqa: ANN401
-        """Features of examples, of the model and the number that was learned."""
-        encoder = self._encoder()
-        if encoder.sha256 != self.memory_.source:
-            raise InputError(
-                "got another model than the one whose features were learned; give that one back, or fit again"
-            )
-        features = encoder.make(X)
-        if features.shape[1] != (expected := self.memory_.examples.num_features):
-            raise InputError(
-                f"X has {features.shape[1]} features, but {type(self).__name__} is expecting {expected} features as "
-                "input"
-            )
-        return features
-
-    def _encoder(self) -> Features:
-        """What makes features: read or looked at once, and again where the model is another."""
-        model, ink, crop = self.model, self.ink, self.crop
-        if self._features is not None:
-            asked, made = self._features
-            if asked[0] is model and asked[1] is ink and asked[2] is crop:
-                return made
-        self._features = ((model, ink, crop), features_of(model, ink=ink, crop=crop))
-        return self._features[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_features"}
-
-    def _labels(self) -> list[Hashable]:
-        """Labels by number; refuses a learner that knows none."""
-        if not len(self._known().examples):
-            raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
-        return list(self.memory_.labels)
-
-    def _known(self) -> StreamMemory:
-        """What has been learned; refuses a learner that has not learned anything."""
-        if not hasattr(self, "memory_"):
-            raise NotFittedError("no class has been learned yet; call fit, partial_fit or learn_one first")
-        return self.memory_
-
 
 def _temperature(known: StreamMemory) -> float:
     """What likelihoods are divided by."""
     return PLAIN_TEMPERATURE if known.prior is None else TEMPERATURE
 
 
+@alone
 def answers_in_full(learner: Answers, X: Any, top: int = 5) -> list[Answer]:  # noqa: ANN401 - as scikit-learn has it
     """`predict`, `novelty` and `predict_proba` of each example, which is looked at once.
 
@@ -230,4 +188,9 @@ def checked_threshold(threshold: Any) -> float:  # noqa: ANN401 - from users
 
 def as_one(x: Any) -> Any:  # noqa: ANN401 - whatever users have
     """One example as a batch of one."""
-    return x.unsqueeze(0) if isinstance(x, torch.Tensor) else np.asarray(x)[None]
+    if isinstance(x, torch.Tensor | np.ma.MaskedArray):
+        return x[None]
+    try:
+        return np.asarray(x)[None]
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"the example cannot be made an array: {shown_reason(error)}") from error

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor
 
+from fastslow.data.labels import checked_labels, refuse_dates
+from fastslow.data.scale import refuse_masked, tensor_values
 from fastslow.errors import InputError, shown
 
 T = TypeVar("T", bound="Conventions")
@@ -31,7 +33,10 @@ class Conventions:
         return {name: getattr(self, name) for name in self._names()}
 
     def set_params(self: T, **parameters: Any) -> T:  # noqa: ANN401 - each has its own type
-        """Changes arguments; they count from the next `fit` on.
+        """Changes arguments.
+
+        `model`, `ink`, `crop` and `novelty_threshold` count at once: a model must be the one whose features were
+        learned until `fit` is called. The others count from the next `fit` on.
 
         Raises:
             ValueError: if there is no such argument.
@@ -45,7 +50,7 @@ class Conventions:
 
     def score(self, X: Any, y: Any) -> float:  # noqa: ANN401 - as scikit-learn has it
         """Share of right answers."""
-        expected, found = list(as_list(y)), self.predict(X)
+        expected, found = checked_labels(as_list(y)), self.predict(X)
         if len(expected) != len(found):
             raise InputError(f"got {len(found)} examples and {len(expected)} labels; give one label per example")
         return float(np.mean([a == b for a, b in zip(found, expected, strict=True)]))
@@ -100,14 +105,20 @@ def as_list(y: Any) -> Iterable[Hashable]:  # noqa: ANN401 - whatever users have
     """Labels from whatever holds them: a column of an array is a list of them.
 
     Raises:
-        ValueError: if an array has several columns.
+        ValueError: if there are none, an array has several columns or masked entries, or holds dates.
     """
+    if y is None:
+        raise InputError("requires y to be passed, but the target y is None: give one label per example")
     if isinstance(y, Tensor):
-        y = y.detach().cpu().numpy()
+        y = tensor_values(y, "labels")
     if not hasattr(y, "__array__"):
+        if not hasattr(y, "__iter__") and not hasattr(y, "__getitem__"):
+            raise InputError(f"got labels={shown(y)}; give a list, one label per example")
         labels: Iterable[Hashable] = y
         return labels
+    refuse_masked(y, "labels")
     array = np.asarray(y)
+    refuse_dates(array)
     if array.ndim > 1 and array.size != len(array):
         raise InputError(f"got labels of shape {array.shape}; give one label per example")
     values: list[Hashable] = array.ravel().tolist()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,13 +14,13 @@ from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.gaussian import ClassStatistics
 from fastslow.core.packed import packed
 from fastslow.data.preparation import Ink, refuse_unprepared
-from fastslow.errors import InputError, shown, shown_reason
+from fastslow.estimators.contexts import plain_torch, plainly
 from fastslow.estimators.images import prepared_images
-from fastslow.estimators.statistics import refuse_without_features, statistics_of, weights_sha256
+from fastslow.estimators.own_models import by_module, row_by_row
+from fastslow.estimators.statistics import refuse_without_features, statistics_of
+from fastslow.estimators.vectors import as_vectors, refuse_rounded
+from fastslow.estimators.weights import WatchedModule, weights_sha256
 from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model, pretrained_names
-
-#: Images that a module of one's own sees at a time.
-_AT_ONCE = 256
 
 
 class Features(NamedTuple):
@@ -31,11 +30,20 @@ class Features(NamedTuple):
         make: examples to features, shape (examples, features), float32, on the CPU.
         prior: how features of classes spread, where that is known.
         sha256: of the weights and the prior; "" where there are none to look at.
+        unchanged: whether `sha256` still holds, see `WatchedModule`; what was read from a file does not change.
     """
 
     make: Callable[[Any], Float[Tensor, "examples features"]]
     prior: ClassStatistics | None
     sha256: str
+    unchanged: Callable[[bool], bool] = lambda _thoroughly: True
+
+    def teach(self, examples: Any) -> Float[Tensor, "examples features"]:  # noqa: ANN401 - whatever users have
+        """Features of examples that are to be learned: of vectors, 32 bits have to hold what tells them apart."""
+        features = self.make(examples)
+        if self.make is as_vectors and len(features) > 1:
+            refuse_rounded(examples)
+        return features
 
 
 class LoadedModel(NamedTuple):
@@ -66,16 +74,15 @@ def features_of(model: object, *, ink: Ink = "auto", crop: bool = False) -> Feat
     if model is None:
         return Features(as_vectors, None, "")
     if isinstance(model, nn.Module):
-        module = model
-        return Features(lambda examples: _by_module(module, examples), None, weights_sha256(model.state_dict()))
+        watched = WatchedModule(model)
+        return Features(row_by_row(by_module(model)), None, watched.sha256, watched.unchanged)
     if callable(model):
-        function = model
-        return Features(lambda examples: as_vectors(function(examples)), None, "")
+        return Features(row_by_row(model), None, "")
     if str(model).lower().endswith(".onnx"):
         from fastslow.estimators.onnx import onnx_encoder
 
         make, sha256 = onnx_encoder(Path(str(model)))
-        return Features(lambda examples: as_vectors(make(examples)), None, sha256)
+        return Features(row_by_row(make), None, sha256)
     return _of_drawings(model if isinstance(model, LoadedModel) else loaded_model(str(model)), ink, crop)
 
 
@@ -89,45 +96,10 @@ def loaded_model(model: str) -> LoadedModel:
         ValueError: if there is no such model, or it has no features to compare.
     """
     source = f"{PRETRAINED_PREFIX}{model}" if model in pretrained_names() else model
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with plain_torch(), torch.random.fork_rng(devices=[]):
         trained = load_model(source)
     refuse_without_features(trained.method)
     return LoadedModel(trained, statistics_of(source, trained.method.encoder))
-
-
-def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: ANN401 - whatever users have
-    """Feature vectors as a tensor.
-
-    Raises:
-        ValueError: if they are no rows of finite numbers; in the words that scikit-learn's checks look for.
-    """
-    if hasattr(examples, "toarray"):
-        raise InputError("got sparse data; dense data is required: give X.toarray()")
-    if isinstance(examples, Tensor):
-        examples = examples.detach().cpu().float().numpy()
-    try:
-        array = np.asarray(examples)
-        if np.iscomplexobj(array):
-            raise InputError("got numbers with an imaginary part. Complex data not supported: give real numbers")
-        rows = np.array(array, dtype=np.float32, order="C", copy=None if array.flags.writeable else True)
-    except InputError:
-        raise
-    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else InputError
-        raise kind(f"the examples cannot be made an array of numbers: {shown_reason(error)}") from error
-    if rows.ndim != 2:
-        raise InputError(
-            f"got an array of shape {rows.shape}. Expected 2D array, one row an example. Reshape your data, either by "
-            "array.reshape(-1, 1) or array.reshape(1, -1)"
-        )
-    if 0 in rows.shape:
-        raise InputError(
-            f"got {rows.shape[0]} sample(s) (shape={rows.shape}) while a minimum of 1 is required: {rows.shape[1]} "
-            f"feature(s) (shape={rows.shape}) while a minimum of 1 is required."
-        )
-    if not np.isfinite(rows).all():
-        raise InputError("got NaN or infinity among the features (after rounding to 32 bits); give finite numbers")
-    return torch.from_numpy(rows)
 
 
 def _of_drawings(model: LoadedModel, ink: Ink, crop: bool) -> Features:
@@ -137,6 +109,7 @@ def _of_drawings(model: LoadedModel, ink: Ink, crop: bool) -> Features:
     sha256 = weights_sha256(weights | ({} if prior is None else {f"prior {k}": v for k, v in prior._asdict().items()}))
     size, at_once = trained.config.image_size, images_per_pass(encoder)
 
+    @plainly
     def make(drawings: Any) -> Tensor:  # noqa: ANN401 - whatever users have
         images = prepared_images(drawings, size=size, ink=ink, crop=crop)
         with torch.inference_mode():
@@ -144,29 +117,3 @@ def _of_drawings(model: LoadedModel, ink: Ink, crop: bool) -> Features:
         return features.clone()  # an ordinary tensor
 
     return Features(make, prior, sha256)
-
-
-def _by_module(module: nn.Module, examples: object) -> Tensor:
-    try:
-        inputs = torch.as_tensor(np.asarray(examples) if not isinstance(examples, Tensor) else examples.detach())
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"got {shown(examples)}, which cannot be made a tensor: {shown_reason(error)}") from error
-    like = next(
-        (part for part in (*module.parameters(), *module.buffers()) if part.is_floating_point()), torch.empty(0)
-    )
-    inputs = inputs.to(like.dtype if like.numel() else torch.float32)
-    were_training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        with torch.inference_mode():
-            made = [module(part.to(like.device)) for part in torch.split(inputs, _AT_ONCE)]
-        features = torch.cat([part.flatten(1).float().cpu() for part in made])
-    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(
-            f"the model makes no features of examples of shape {tuple(inputs.shape)} ({shown_reason(error)}); it has "
-            "to give one tensor with a row an example"
-        ) from error
-    finally:
-        for part in were_training:
-            part.training = True
-    return as_vectors(features.clone())

@@ -104,15 +104,15 @@ class FewShotClassifier(FewShotLearner):
     def _begin(self) -> Any:  # noqa: ANN401 - a method's state
         return self.method.initial_state(1)
 
-    @torch.inference_mode()
     def _learned(self, drawings: Prepared, numbers: Int64[np.ndarray, "1 images"]) -> Any:  # noqa: ANN401 - as above
         labels = torch.from_numpy(numbers).to(self._device)
-        return self.method.learn(self._features(self._on_device(drawings)).unsqueeze(0), labels, self._state)
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+            return self.method.learn(self._features(self._on_device(drawings)).unsqueeze(0), labels, self._state)
 
-    @torch.inference_mode()
     def _logits(self, drawings: Prepared) -> Float32[np.ndarray, "images classes"]:
-        features = self._features(self._on_device(drawings)).unsqueeze(0)
-        logits: np.ndarray = self.method.answer(features, self._state)[0].cpu().numpy()
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+            features = self._features(self._on_device(drawings)).unsqueeze(0)
+            logits: np.ndarray = self.method.answer(features, self._state)[0].cpu().numpy()
         return logits
 
     def _features(self, images: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from fastslow.core.gaussian import (
     evened,
     posterior,
 )
+from fastslow.estimators.contexts import plain_torch, plainly
 from fastslow.estimators.doubt import believed, sums_of
 from fastslow.estimators.examples import Examples, weighted_sums
 
@@ -89,7 +90,8 @@ class Knowledge:
     def ready(self) -> tuple[ClassAxes, ClassForms]:
         """`axes` and `classes`, looked for once after each change."""
         if self._ready is None:
-            self._ready = self.axes, self.classes
+            with plain_torch():
+                self._ready = self.axes, self.classes
         return self._ready
 
     @property
@@ -126,6 +128,7 @@ class Knowledge:
         rows, weights = self.axes.of(self.examples.features), self.shares() * self.examples.counts
         return _forms(*sums_of(rows, self.examples.classes, weights, self.num_classes), self.axes.spread)
 
+    @plainly
     def shares(self) -> Float64[Tensor, " rows"]:
         """How far each row is believed, in [0, 1]."""
         kept, counts = self.examples, self.examples.counts.double()

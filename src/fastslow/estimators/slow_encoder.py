@@ -20,13 +20,15 @@ from fastslow.data.augment import affine, affine_amounts
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.labels import checked_labels
 from fastslow.errors import InputError, shown
+from fastslow.estimators.contexts import plainly
 from fastslow.estimators.conventions import as_list
 from fastslow.estimators.examples import carried
 from fastslow.estimators.features import LoadedModel, loaded_model
 from fastslow.estimators.images import prepared_images
-from fastslow.estimators.statistics import save_statistics, statistics_path, weights_sha256
+from fastslow.estimators.statistics import save_statistics, statistics_path
 from fastslow.estimators.stream import FastSlowClassifier
 from fastslow.estimators.stream_memory import StreamMemory
+from fastslow.estimators.weights import weights_sha256
 from fastslow.methods.files import TrainedModel, save_model
 
 #: Chosen on training images of MNIST, digits divided otherwise than in the study of rare classes.
@@ -142,6 +144,7 @@ class SlowEncoder:
         ValueError: if the learner's model cannot be trained, or a number is none that it can be.
     """
 
+    @plainly
     def __init__(
         self,
         learner: FastSlowClassifier,
@@ -166,6 +169,8 @@ class SlowEncoder:
         self._sha256 = learner._encoder().sha256
         self._copy = SlowCopy(self._loaded.trained.method.encoder, rate=rate, seed=seed)
 
+    @plainly
+    @torch.enable_grad()
     def step(self, X: Any, y: Any) -> float | None:  # noqa: ANN401 - as the learner takes them
         """Learns from the drawings of one batch that are of frequent classes; each `every` steps, hands over.
 
@@ -194,21 +199,23 @@ class SlowEncoder:
             self.hand_over()
         return loss
 
+    @plainly
     def hand_over(self) -> None:
         """Gives the learner the encoder as it is now, and takes its memory along; `undo` does not reach behind it.
 
         Raises:
             ValueError: if there was no step since the last time, or the learner has another model by now.
         """
-        learner, (trained, _) = self._unchanged(), self._loaded
-        drift = self._copy.take_over()
-        carry(learner.memory_, drift)
-        method = copy.deepcopy(trained.method).requires_grad_(False)
-        method.encoder.load_state_dict(self._copy.learning.state_dict())
-        details = trained.details | {"slow_path_steps": self.steps}
-        self._loaded = LoadedModel(TrainedModel(method, trained.config, details), learner.memory_.prior)
-        learner.model = self._loaded
-        self._sha256 = learner.memory_.source = learner._encoder().sha256
+        with self.learner._lock:
+            learner, (trained, _) = self._unchanged(), self._loaded
+            drift = self._copy.take_over()
+            carry(learner.memory_, drift)
+            method = copy.deepcopy(trained.method).requires_grad_(False)
+            method.encoder.load_state_dict(self._copy.learning.state_dict())
+            details = trained.details | {"slow_path_steps": self.steps}
+            self._loaded = LoadedModel(TrainedModel(method, trained.config, details), learner.memory_.prior)
+            learner.model = self._loaded
+            self._sha256 = learner.memory_.source = learner._encoder().sha256
 
     def save(self, path: str | Path) -> None:
         """Writes the model that the learner has, and how classes spread beside it.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fastslow.core.encoders import ImageEncoder
 from fastslow.core.gaussian import ClassStatistics, class_statistics
 from fastslow.data.base import ClassImages
 from fastslow.errors import InputError, shown_path
+from fastslow.estimators.weights import weights_sha256
 from fastslow.methods.base import Method
 from fastslow.methods.files import locate_model
 from fastslow.protocol.features import embed
@@ -41,15 +39,6 @@ def measure_statistics(method: Method[Any], images: ClassImages) -> ClassStatist
     device = method.encoder.log_sharpness.device
     features = embed(method.encoder.folded(), images.images, device=device)
     return class_statistics(features.cpu(), images.labels.cpu())
-
-
-def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Of names, types, shapes and bytes of tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def statistics_of(source: str | Path, encoder: ImageEncoder) -> ClassStatistics | None:

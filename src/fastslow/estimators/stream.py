@@ -9,18 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.labels import checked_labels, refuse_mixed
 from fastslow.data.preparation import Ink
-from fastslow.errors import InputError, shown
-from fastslow.estimators.answers import Answers, as_one
+from fastslow.errors import InputError
+from fastslow.estimators.alone import alone
+from fastslow.estimators.answers import as_one
 from fastslow.estimators.conventions import Conventions, as_array, as_list, in_order, refuse_continuous
+from fastslow.estimators.corrections import Corrections
 from fastslow.estimators.eviction import Eviction
 from fastslow.estimators.stream_files import load_stream, save_stream
 from fastslow.estimators.stream_memory import StreamMemory, checked_limits
-
-#: No label at all, for any value may be one.
-_NOTHING = object()
 
 
 class KeptExample(NamedTuple):
@@ -39,12 +37,13 @@ class KeptExample(NamedTuple):
     belief: float = 1.0
 
 
-class FastSlowClassifier(Answers, Conventions):
+class FastSlowClassifier(Corrections, Conventions):
     r"""Learns classes from a stream, one example or many at a time, forward only; any number of classes.
 
     An encoder makes features of examples; they are kept, and a Gaussian model of classes (`core.gaussian`) answers from
     their sums: quickly, for a class is known with its first example, and slowly, for the directions in which classes
-    differ are learned from all examples that have come. scikit-learn's conventions are kept.
+    differ are learned from all examples that have come. scikit-learn's conventions are kept. Several threads may use
+    one learner: each call waits for the one before.
 
     Examples:
         >>> from fastslow import FastSlowClassifier
@@ -58,7 +57,9 @@ class FastSlowClassifier(Answers, Conventions):
 
     Args:
         model: what makes features: the name of a shipped model, a run folder or a .safetensors file, for drawings; an
-            .onnx file, a module or a function of one's own, for whatever it takes; None where examples are vectors.
+            .onnx file, a module or a function of one's own, for whatever it takes: once a module was trained further,
+            `fit` has to be called again, and of a function that cannot be seen; None where examples are vectors, which
+            are kept in 32 bits: what is far from 0 beside its spread, as seconds since 1970, is refused.
         max_examples: the most that are kept.
         per_class: the most that are kept of each class; None for no such limit.
         eviction: what is done where there are more: "merge" makes the two nearest of one class their mean, "oldest"
@@ -94,12 +95,14 @@ class FastSlowClassifier(Answers, Conventions):
         self.doubt_labels = doubt_labels
 
     @property
+    @alone
     def classes_(self) -> np.ndarray:
         """The labels known, sorted where they can be."""
         labels = list(self._known().labels)
         return as_array([labels[place] for place in in_order(labels)])
 
     @property
+    @alone
     def examples_(self) -> list[KeptExample]:
         """What is kept, in the order in which it came."""
         names, kept = list(self._known().labels), self.memory_.examples
@@ -108,18 +111,21 @@ class FastSlowClassifier(Answers, Conventions):
         return [KeptExample(example, names[number], many, belief) for example, number, many, belief in rows]
 
     @property
+    @alone
     def memory_bytes_(self) -> int:
         """Bytes that the memory takes, the encoder apart."""
         return self._known().memory_bytes
 
+    @alone
     def fit(self, X: Any, y: Any) -> FastSlowClassifier:  # noqa: ANN401
         """Forgets everything and learns examples; `undo` does not reach behind it."""
-        features = self._encoder().make(X)
+        features = self._encoder(thoroughly=True).teach(X)
         memory = self._new_memory(features.shape[1])
         self._teach(memory, features, y, ())
         memory.restore(memory.labels, memory.examples)
         return self
 
+    @alone
     def partial_fit(
         self,
         X: Any,  # noqa: ANN401
@@ -142,49 +148,7 @@ class FastSlowClassifier(Answers, Conventions):
         """Learns one example, without its first axis."""
         return self.partial_fit(as_one(x), [y])
 
-    def forget(self, label: Any = _NOTHING, *, example: Any = None) -> FastSlowClassifier:  # noqa: ANN401
-        """Forgets a class, or one example by its id: as if it had never been seen, while none has been merged.
-
-        Raises:
-            ValueError: if there is no such class or example, or both or none are given.
-        """
-        if (label is _NOTHING) == (example is None):
-            raise InputError("give forget a label, or example=ID of one of examples_, and not both")
-        if example is None:
-            self._known().forget(*checked_labels([label]))
-        else:
-            self._known().forget_example(refuse_unless_whole("example", example, 0))
-        return self
-
-    def undo(self) -> FastSlowClassifier:
-        """Takes the last change back: what was learned, forgotten, renamed or merged since `fit`."""
-        self._known().undo()
-        return self
-
-    def rename(self, old: Any, new: Any) -> FastSlowClassifier:  # noqa: ANN401
-        """Gives a class another label; where another class has it, the two become one."""
-        known, (old, new) = self._known(), checked_labels([old, new])
-        refuse_mixed([*(label for label in known.labels.equal_to([new]) if label != old), new])
-        known.rename(old, new)
-        return self
-
-    def merge_from(self, other: Any) -> FastSlowClassifier:  # noqa: ANN401
-        """Takes in all that another learner with the same model keeps.
-
-        Raises:
-            ValueError: if it has another model, or there is no room.
-        """
-        if not isinstance(other, FastSlowClassifier):
-            raise InputError(f"got {shown(other)} to merge from; another FastSlowClassifier was expected")
-        its = other._known()
-        known = self.memory_ if hasattr(self, "memory_") else self._new_memory(its.examples.num_features)
-        if known.source != its.source or known.examples.num_features != its.examples.num_features:
-            raise InputError("the two learners compare features of different models; both must have the same")
-        refuse_mixed([*known.labels, *its.labels])
-        known.merge_from(its)
-        self.memory_ = known
-        return self
-
+    @alone
     def save(self, path: str | Path) -> None:
         """Writes all that has been learned as one .safetensors file, atomically; the encoder is not in it."""
         save_stream(path, self)
@@ -218,8 +182,6 @@ class FastSlowClassifier(Answers, Conventions):
         announced: Iterable[Hashable],
     ) -> FastSlowClassifier:
         """Has a memory learn, and takes it for this learner's."""
-        if y is None:
-            raise InputError("requires y to be passed, but the target y is None: give one label per example")
         labels, announced = checked_labels(as_list(y)), checked_labels(announced)
         refuse_continuous([*labels, *announced])
         if len(labels) != len(features):
@@ -235,15 +197,19 @@ class FastSlowClassifier(Answers, Conventions):
         return self
 
 
+@alone
 def features_to_learn(learner: FastSlowClassifier, X: Any) -> Tensor:  # noqa: ANN401 - as scikit-learn has it
     """The first half of `partial_fit`: features of examples, shape (examples, features); nothing is learned.
 
     Raises:
         ValueError: if an example cannot be used.
     """
-    return learner._made(X) if knows_something(learner) else learner._encoder().make(X)
+    if knows_something(learner):
+        return learner._made(X, teach=True)
+    return learner._encoder().teach(X)
 
 
+@alone
 def learn_features(
     learner: FastSlowClassifier,
     features: Tensor,

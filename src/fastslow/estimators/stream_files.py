@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import json
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor
 
 from fastslow.data.labels import LabelNumbers
 from fastslow.errors import InputError, as_path, shown, shown_path, shown_reason
 from fastslow.estimators.answers import checked_threshold
+from fastslow.estimators.contexts import plainly
 from fastslow.estimators.examples import Examples
+from fastslow.estimators.features import Features
 from fastslow.estimators.stream_memory import StreamMemory
+from fastslow.files import from_json, to_json
 from fastslow.tensors import MAX_HEADER_BYTES, load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -24,6 +30,7 @@ MAX_BYTES = 2**30
 _PLAIN = (str, int, float, bool)
 
 
+@plainly
 def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     """Writes a learner, atomically.
 
@@ -34,15 +41,17 @@ def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     if path.suffix != ".safetensors":
         raise InputError(f"got {shown_path(path)} to save a learner to; give a file that ends in .safetensors")
     labels, memory = learner._labels(), learner.memory_
-    if strange := [label for label in labels if type(label) not in _PLAIN]:
+    if strange := [label for label in labels if not _writable(label)]:
         raise InputError(f"got the label {shown(strange[0])}; only texts and numbers can be saved: rename it")
     tensors = memory.examples.tensors()
     if (size := sum(part.nbytes for part in tensors.values())) > MAX_BYTES - MAX_HEADER_BYTES:
         raise InputError(
             f"got {size} bytes to save; a file of at most {MAX_BYTES} can be read back: keep fewer examples"
         )
+    features = learner._same_encoder(thoroughly=True)
     # What the memory is held to; arguments set since count from the next fit on.
     parameters = learner.get_params() | memory.limits._asdict() | {"slow": memory.slow, "doubt_labels": memory.doubt}
+    parameters |= {"novelty_threshold": _as_given(learner.novelty_threshold), "crop": bool(learner.crop)}
     own = parameters["model"] is not None and not isinstance(parameters["model"], str | Path)
     parameters["model"] = None if own or parameters["model"] is None else str(parameters["model"])
     header = {
@@ -50,9 +59,15 @@ def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
         "model_sha256": memory.source, "labels": labels, "next_id": memory.examples.next_id,
         "num_lost": memory.examples.num_lost,
     }  # fmt: skip
+    try:  # nothing is written that cannot be read back
+        again = from_json(to_json(header), shown_path(path))
+        _restored(type(learner), tensors, again, learner.model if own else None, features)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the learner cannot be saved so that it can be read ({shown_reason(error)})") from error
     save_tensors(path, tensors, header)
 
 
+@plainly
 def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noqa: ANN401 - as the class takes it
     """Reads a learner.
 
@@ -69,21 +84,58 @@ def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noq
     if header.get("format") != _FORMAT or header.get("kind") != _KIND:
         raise InputError(f"{name} holds no stream learner of format {_FORMAT}; it was saved by something else")
     try:
-        parameters = dict(header["parameters"])
-        if header["own_model"] and model is None:
-            raise InputError("it was saved with a model of its own; give load(path, model=...) the same one")
-        learner = kind(**(parameters | ({} if model is None else {"model": model})))
-        checked_threshold(learner.novelty_threshold)
-        labels, examples = _labels(header["labels"]), Examples.of(tensors, header["next_id"], header["num_lost"])
+        learner = _restored(kind, tensors, header, model)
         sha256 = learner._encoder().sha256
-        learner.memory_ = _memory(learner, examples, labels)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{name} holds a stream learner that cannot be read ({shown_reason(error)})") from error
     if sha256 != header.get("model_sha256"):
         raise InputError(f"{name} was saved with another model than {shown(learner.model)}: its weights have changed")
+    return learner
+
+
+def _restored(
+    kind: type[T],
+    tensors: Mapping[str, Tensor],
+    header: Mapping[str, Any],
+    model: Any,  # noqa: ANN401 - as the class takes it
+    features: Features | None = None,
+) -> T:
+    """The learner that a file holds.
+
+    Args:
+        kind: of learner.
+        tensors: of the file.
+        header: likewise.
+        model: as `load_stream` takes it.
+        features: what the model makes, if that is known already.
+    """
+    parameters = dict(header["parameters"])
+    if header["own_model"] and model is None:
+        raise InputError("it was saved with a model of its own; give load(path, model=...) the same one")
+    learner = kind(**(parameters | ({} if model is None else {"model": model})))
+    checked_threshold(learner.novelty_threshold)
+    labels, examples = _labels(header["labels"]), Examples.of(tensors, header["next_id"], header["num_lost"])
+    if features is not None:
+        learner._features = ((learner.model, learner.ink, learner.crop), features)
+    learner.memory_ = _memory(learner, examples, labels)
     if learner.model is None:
         learner.n_features_in_ = examples.num_features
     return learner
+
+
+def _as_given(threshold: Any) -> float | None:  # noqa: ANN401 - from users
+    """A threshold as a file holds it; None stays None, for what it stands for may change."""
+    return None if threshold is None else checked_threshold(threshold)
+
+
+def _writable(label: Hashable) -> bool:
+    """Whether a file gives a label back as it is: Python does not write out whole numbers of thousands of digits."""
+    if type(label) not in _PLAIN:
+        return False
+    try:
+        return bool(json.loads(json.dumps(label, allow_nan=False)) == label)
+    except ValueError:
+        return False
 
 
 def _labels(labels: object) -> list[Hashable]:

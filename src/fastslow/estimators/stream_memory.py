@@ -16,6 +16,7 @@ from fastslow.core.gaussian import ClassDistances, ClassStatistics, class_forms,
 from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.labels import LabelNumbers
 from fastslow.errors import InputError, refuse_unknown, shown
+from fastslow.estimators.contexts import plain_torch, plainly
 from fastslow.estimators.eviction import EVICTIONS, Eviction, limit, make_room
 from fastslow.estimators.examples import Examples
 from fastslow.estimators.knowledge import FREEDOM, Knowledge
@@ -69,6 +70,7 @@ class StreamMemory:
         knowledge: what follows from them.
     """
 
+    @plainly
     def __init__(
         self,
         num_features: int,
@@ -128,6 +130,7 @@ class StreamMemory:
         axes, classes = self.knowledge.ready()
         return distances(axes.of(features), classes, freedom=FREEDOM)
 
+    @plainly
     def weigh(self, features: Float[Tensor, "queries features"]) -> Float[Tensor, "queries rows"]:
         """Log likelihood of each kept example, as if it were a class by itself."""
         axes, rows = self.knowledge.axes, self.examples
@@ -204,6 +207,7 @@ class StreamMemory:
         labels, examples = self._before
         self.restore(LabelNumbers(labels), examples)
 
+    @plainly
     def restore(self, labels: LabelNumbers, examples: Examples) -> None:
         """Takes labels and examples in the place of its own; there is nothing to undo then."""
         self.labels, self.examples, self._before = labels, examples, None
@@ -215,7 +219,8 @@ class StreamMemory:
         kept, before = (list(self.labels), copy.copy(self.examples)), self._before
         self._before = kept
         try:
-            yield
+            with plain_torch():
+                yield
         except BaseException:
             self.restore(LabelNumbers(kept[0]), kept[1])
             self._before = before

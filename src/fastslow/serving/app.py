@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from fastslow.errors import InputError, shown_reason
-from fastslow.estimators.answers import NotFittedError
+from fastslow.estimators.learned import NotFittedError
 from fastslow.files import to_json
 from fastslow.serving import bodies
 from fastslow.serving.changes import answer, classes_of
