@@ -59,6 +59,11 @@ def test_pack_halves_a_model(options, capsys, tmp_path):
     ).stat().st_size
     main(["evaluate", "--model", "small.safetensors", "--way", "3", "--episodes", "3"])
     assert "ends in .safetensors" in fails(capsys, "pack", "runs/tiny", "small.bin")
+    main(["pack", "runs/tiny", "small.safetensors"])  # once more: its JSON is its own
+    (tmp_path / "package.json").write_text('{"name": "mine"}')
+    assert "describes no model and would be lost" in fails(capsys, "pack", "runs/tiny", "package.safetensors")
+    assert (tmp_path / "package.json").read_text() == '{"name": "mine"}'
+    assert not (tmp_path / "package.safetensors").exists()
 
 
 @pytest.mark.parametrize("name", ["[x]", "[bold]ä"])

@@ -39,6 +39,19 @@ def test_statistics_lie_beside_the_model_and_learners_start_from_them(model, tmp
     assert not torch.equal(other.within, prior.within)
 
 
+def test_statistics_are_of_the_images_that_the_model_was_trained_on_read_as_then(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr("fastslow.data.registry.load_source", lambda data, **how: read.append((data, how)) or 1 / 0)
+    trained = load_model("pretrained:omniglot-5w1s-fast")
+    told = {"data": "mine", "split": "lake", "ink": "as_is", "crop": True}
+    save_model(tmp_path / "m.safetensors", trained._replace(details={**trained.details, "training": told}))
+    for options in ([], ["--data", "mine"], ["--data", "glyphs", "--split", "vinyals"]):
+        with pytest.raises(ZeroDivisionError):
+            main(["statistics", str(tmp_path / "m.safetensors"), *options])
+    found = [(data, how["split"], how["ink"], how["crop"]) for data, how in read]
+    assert found == [("mine", "lake", "as_is", True)] * 2 + [("glyphs", "vinyals", "auto", False)]
+
+
 def test_statistics_of_other_features_are_refused_by_name(model, tmp_path):
     main(["statistics", str(model), "--data", "glyphs"])
     with pytest.raises(InputError, match=r"m\.statistics holds no statistics of 64 features; make it again"):

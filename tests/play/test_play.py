@@ -69,6 +69,13 @@ def test_it_is_written_as_a_file_and_as_a_site(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.split() == [str(tmp_path / "p.html"), str(tmp_path / "site/index.html")]
 
 
+def test_a_site_of_something_else_is_not_written_over(tmp_path, capsys):
+    page = tmp_path / "index.html"
+    page.write_text("<p>my own page</p>")
+    assert "is no page of fastslow play and would be lost" in fails(capsys, "play", "--export-site", str(tmp_path))
+    assert page.read_text() == "<p>my own page</p>"
+
+
 def test_models_that_are_not_there_are_refused(tmp_path, capsys):
     said = fails(capsys, "play", "--out", str(tmp_path / "p.html"), "--model", "pretrained:none")
     assert "there is no pretrained model" in said

@@ -222,6 +222,16 @@ def test_a_readme_without_its_marks_is_refused_and_left_alone(tmp_path):
 
 
 @pytest.mark.no_cover  # lines that others run
+def test_numbers_that_the_results_lack_are_not_lost(tmp_path):
+    page = tmp_path / "page.md"
+    before = (ROOT / "README.md").read_text(encoding="utf-8")
+    page.write_text(before, encoding="utf-8")
+    with pytest.raises(InputError, match=r"the results have nothing for .* whose numbers would be lost"):
+        renew(page, committed("evaluate-*.json"))
+    assert page.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.no_cover  # lines that others run
 def test_another_result_leaves_the_table_of_the_readme_as_it_is():
     before = headline_table(committed())
     headline = {"data": "omniglot", "steps": 1000}

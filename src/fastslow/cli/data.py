@@ -90,7 +90,7 @@ def preview(
     """Draw some images of a data set, one class per row.
 
     Args:
-        data: a name that `fastslow data list` shows, or a folder with one sub-folder for each class.
+        data: a name of images that `fastslow data list` shows, or a folder with one sub-folder for each class.
         data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
         split: which split the part is of, for data that have several.
         part: the classes to draw from.

@@ -31,7 +31,7 @@ def evaluate(
     Args:
         model: pretrained:NAME, a run folder, or a .safetensors file.
         method: a method to measure on the model's encoder in place of the one it was trained for.
-        data: a name that `fastslow data list` shows, or a folder with one sub-folder per class; where a
+        data: a name of images that `fastslow data list` shows, or a folder with one sub-folder per class; where a
             folder has such a name, ./digits.
         data_dir: where downloaded data lie; FASTSLOW_DATA or the cache folder if not given.
         split: split of Omniglot: vinyals or lake.

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 PAGE_NAME = "index.html"
+_MOST_BYTES = 2**26
 
 
 def play(
@@ -38,6 +39,7 @@ def play(
     refuse_output("--out", out, ".html", ".htm", others={"the model": model})
     if export_site is not None:
         refuse_unwritable_folder(export_site, PAGE_NAME)
+        _refuse_other_page(export_site / PAGE_NAME)
 
     from fastslow.play.page import play_page
 
@@ -47,6 +49,17 @@ def play(
         print(path)
     if not paths:
         _serve(page, port, browser)
+
+
+def _refuse_other_page(path: Path) -> None:
+    """Refuses to write over a page that is none of ours: nobody said its name."""
+    from fastslow.errors import InputError, shown_path
+    from fastslow.files import read_bytes
+
+    if path.is_file() and b'id="model"' not in read_bytes(path, _MOST_BYTES):
+        raise InputError(
+            f"{shown_path(path)} is there already, is no page of fastslow play and would be lost; give another folder"
+        )
 
 
 def _serve(page: str, port: int, browser: bool) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from fastslow.config import parse
 from fastslow.errors import InputError, as_path, shown, shown_path
-from fastslow.files import write_json
+from fastslow.files import read_json, write_json
 from fastslow.methods import build_method
 from fastslow.methods.base import Method
 from fastslow.methods.config import ModelConfig
@@ -39,6 +39,14 @@ class TrainedModel(NamedTuple):
     config: ModelConfig
     details: dict[str, Any]
 
+    @property
+    def training_data(self) -> dict[str, Any]:
+        """Which data it was trained on and how they were read: data, data_dir, split, ink, crop; as far as is known."""
+        training = self.details.get("training")
+        named = training if isinstance(training, Mapping) else {}
+        kinds = {"data": str, "data_dir": str, "split": str, "ink": str, "crop": bool}
+        return {name: named[name] for name, kind in kinds.items() if isinstance(named.get(name), kind)}
+
 
 def save_model(path: str | Path, model: TrainedModel, *, half: bool = False) -> None:
     """Writes `path` (.safetensors), complete in itself, and a JSON copy of what it is beside it.
@@ -49,14 +57,30 @@ def save_model(path: str | Path, model: TrainedModel, *, half: bool = False) -> 
         half: store floats in 16 bits, half the size; read back into 32.
 
     Raises:
-        ValueError: if the path ends otherwise, a weight is not finite, or no file can be written there.
+        ValueError: if the path ends otherwise, a weight is not finite, no file can be written there, or the JSON beside
+            it is of something else.
     """
     path = as_path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"got {shown_path(path)} to write a model to; give a file that ends in .safetensors")
+    _refuse_other_json(path.with_suffix(".json"))
     header = {"format": _FORMAT, "model": dataclasses.asdict(model.config), "details": model.details}
     save_tensors(path, model.method.state_dict(), header, half=half)
     write_json(path.with_suffix(".json"), header)
+
+
+def _refuse_other_json(path: Path) -> None:
+    """Refuses to write over a file that describes no model."""
+    if not path.is_file():
+        return
+    try:
+        found = read_json(path)
+    except InputError:
+        found = {}
+    if not {"format", "model", "details"} <= found.keys():
+        raise InputError(
+            f"{shown_path(path)} is there already, describes no model and would be lost; give another name"
+        )
 
 
 def load_model(source: str | Path) -> TrainedModel:

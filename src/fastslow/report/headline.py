@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fastslow.errors import InputError
+from fastslow.errors import InputError, shown
 from fastslow.files import write_atomically
 from fastslow.protocol.result import Result
 from fastslow.report.tables import markdown_table, mean_over_seeds, rows_of
@@ -95,7 +95,8 @@ def renew(page: Path, results: Sequence[Result]) -> None:
     """Puts the table between the marks of a Markdown page, and leaves the rest as it is.
 
     Raises:
-        ValueError: if the page cannot be read or does not have each mark once, in order; it is unchanged then.
+        ValueError: if the page cannot be read or does not have each mark once, in order, or has numbers that the
+            results lack; it is unchanged then.
     """
     try:
         text = page.read_text(encoding="utf-8")
@@ -105,8 +106,29 @@ def renew(page: Path, results: Sequence[Result]) -> None:
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise InputError(f"{page} does not have the lines {begin} and {end} once each, in this order: put them in")
     before, after = text[: text.index(begin) + len(begin)], text[text.index(end) :]
-    new = f"{before}\n{headline_table(results)}{after}"
+    table = headline_table(results)
+    _refuse_lost(text[len(before) : len(text) - len(after)], table)
+    new = f"{before}\n{table}{after}"
     write_atomically(page, lambda temporary: temporary.write_text(new, encoding="utf-8"))
+
+
+def _refuse_lost(before: str, after: str) -> None:
+    """Refuses to put "-" where a line had a number."""
+    old, new = ({cells[1]: cells[2:-1] for cells in _rows(table)} for table in (before, after))
+    lost = [
+        label
+        for label in old.keys() & new.keys()
+        if any("±" in was and its.strip() == "-" for was, its in zip(old[label], new[label], strict=False))
+    ]
+    if lost:
+        raise InputError(
+            f"the results have nothing for {shown(sorted(lost)[0].strip())}, whose numbers would be lost; give the "
+            "results of all lines, or take the numbers out of the page first"
+        )
+
+
+def _rows(table: str) -> list[list[str]]:
+    return [line.split("|") for line in table.splitlines() if line.startswith("|")]
 
 
 def _cell(rows: Sequence[Sequence[Result]], line: Line, task: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fastslow.data.registry import load_source
 from fastslow.errors import InputError
@@ -193,7 +194,7 @@ def _memory(source: Source) -> str:
         return "<p>This model does not learn by a fast path, so there is no picture of its memory learning.</p>"
     heading = "<h3>The memory at work</h3>"
     try:
-        return heading + _memory_picture(model, _training_of(model))
+        return heading + _memory_picture(model, model.training_data)
     except (InputError, OSError) as error:
         first = error
     try:
@@ -203,17 +204,11 @@ def _memory(source: Source) -> str:
     return heading + html.note(f"{first}; made-up glyphs are shown instead.") + glyphs
 
 
-def _training_of(model: TrainedModel) -> dict[str, str]:
-    """Which data a model was trained on, as far as its file says so in words."""
-    training = model.details.get("training")
-    named = training if isinstance(training, Mapping) else {}
-    return {name: named[name] for name in ("data", "data_dir", "split") if isinstance(named.get(name), str)}
-
-
-def _memory_picture(model: TrainedModel, training: Mapping[str, str]) -> str:
+def _memory_picture(model: TrainedModel, training: Mapping[str, Any]) -> str:
     images, parts = load_source(
         training.get("data", "glyphs"), data_dir=Path(training["data_dir"]) if "data_dir" in training else None,
-        split=training.get("split", "vinyals"), image_size=model.config.image_size,
+        split=training.get("split", "vinyals"), image_size=model.config.image_size, ink=training.get("ink", "auto"),
+        crop=training.get("crop", False),
     )  # fmt: skip
     assert isinstance(model.method, MemoryMethod)
     return html.picture(MemoryAtWork.of(model.method, images.select(parts.test)), _MEMORY_CAPTION)
