@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import pytest
@@ -196,3 +197,14 @@ def test_refusals():
     memory, features = make()
     with pytest.raises(InputError, match="got 4 examples to store side by side in 3 slots; store them in parts"):
         stored(memory, features, memory.initial_state(2))
+    state = memory.initial_state(len(features))
+    with pytest.raises(InputError, match=r"with a state of batch size 1; make one by initial_state"):
+        memory.look(features, memory.initial_state(1))
+    with pytest.raises(InputError, match="was expected: convert them"):
+        memory.look(features.half(), state)
+    look = memory.look(features[:, :2], state)
+    for wrong in (look.query[..., :-1], look.query[:, :1], look.query[:1]):
+        with pytest.raises(InputError, match=r"got write vectors of shape .* give one per example"):
+            inspect.unwrap(type(memory).store)(memory, look, wrong, state)
+    with pytest.raises(InputError, match="with a state of batch size 1"):
+        inspect.unwrap(type(memory).store)(memory, look, look.query, memory.initial_state(1))

@@ -233,3 +233,13 @@ def test_refusals():
     memory, _ = make()
     with pytest.raises(InputError, match="got inputs of 4 features; this controller takes 3"):
         memory(torch.zeros(2, 4, dtype=torch.float64), memory.initial_state(2))
+    features = torch.zeros(2, 3, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"batch size 2 with a state of batch size 1; make one by initial_state\(2\)"):
+        memory(features, memory.initial_state(1))
+    with pytest.raises(InputError, match=r"got inputs of torch.float32; torch.float64 was expected"):
+        memory(features.float(), memory.initial_state(2))
+    controller, mixed = memory.input_controller, memory.initial_state(2)._replace(output=memory.initial_state(1).output)
+    with pytest.raises(InputError, match="batch size 2 with a state of batch size 1"):
+        controller(features, controller.initial_state(1))
+    with pytest.raises(InputError, match="batch size 2 with a state of batch size 1"):
+        memory(features, mixed)

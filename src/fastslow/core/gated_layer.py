@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastslow.core.controllers import Gates, lstm_gates
+from fastslow.core.fitting import refuse_other_type
 from fastslow.errors import InputError
 
 
@@ -35,10 +36,11 @@ class GatedLayer(nn.Module):
         """The gates before their non-linearities, in the order i, g, o: shape (..., 3 * dim).
 
         Raises:
-            ValueError: if `inputs` has other than `input_size` features.
+            ValueError: if `inputs` has other than `input_size` features, or is of another type than the weights.
         """
         if inputs.shape[-1] != self.input_size:
             raise InputError(f"got inputs of {inputs.shape[-1]} features; this controller takes {self.input_size}")
+        refuse_other_type("inputs", inputs, self.weight)
         return F.linear(inputs, self.weight, self.bias)
 
     def gates(self, preactivation: Float[Tensor, "*batch gates"]) -> Gates:

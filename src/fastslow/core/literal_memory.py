@@ -187,7 +187,7 @@ class LiteralMemory(nn.Module):
             m_t, shape (batch, dim), and the state after the step.
 
         Raises:
-            ValueError: if sizes differ; the message gives both.
+            ValueError: if sizes, batch sizes or types differ; the message gives both.
         """
         look = self.look(features, state, fast)
         write = self.compose_write(look, state, fast)
