@@ -192,8 +192,10 @@ def test_slots_start_distinct():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="got num_slots=0; a memory needs at least 1 slot"):
+    with pytest.raises(InputError, match="num_slots is 0; give a whole number of at least 1"):
         KeyedMemory(dim=2, num_slots=0)
+    with pytest.raises(InputError, match=r"num_slots is 2\.5; give a whole number"):
+        inspect.unwrap(KeyedMemory.__init__)(KeyedMemory.__new__(KeyedMemory), dim=2, num_slots=2.5)
     memory, features = make()
     with pytest.raises(InputError, match="got 4 examples to store side by side in 3 slots; store them in parts"):
         stored(memory, features, memory.initial_state(2))

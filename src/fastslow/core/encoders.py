@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fastslow.checks import refuse_unless_whole
 from fastslow.core.fitting import refuse_other_type
 from fastslow.errors import InputError
 
@@ -85,6 +86,8 @@ class ConvEncoder(nn.Module):
         halving: Halving = "floor",
     ) -> None:
         super().__init__()
+        image_size = refuse_unless_whole("image_size", image_size, 1)
+        channels = [refuse_unless_whole(f"channels[{i}]", size, 1) for i, size in enumerate(channels)]
         if image_size < 2 ** len(channels):
             raise InputError(
                 f"{len(channels)} blocks halve images of {image_size} pixels to nothing; "

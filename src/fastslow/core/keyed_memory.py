@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fastslow.checks import refuse_unless_whole
 from fastslow.core import functional
 from fastslow.core.fitting import refuse_other_batch
 from fastslow.core.gated_layer import GatedLayer
@@ -84,8 +85,7 @@ class KeyedMemory(nn.Module):
 
     def __init__(self, *, dim: int, num_slots: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if num_slots < 1:
-            raise InputError(f"got num_slots={num_slots}; a memory needs at least 1 slot")
+        dim, num_slots = refuse_unless_whole("dim", dim, 1), refuse_unless_whole("num_slots", num_slots, 1)
         self.dim, self.num_slots = dim, num_slots
 
         def controller(size: int) -> GatedLayer:
