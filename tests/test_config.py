@@ -342,7 +342,7 @@ def test_values_are_written_as_bare_as_they_can_be(value, text):
         ({"shares": [math.nan, 1, 1]}, "got shares.0=nan; it must be a finite number"),
         ({"shot": 7, "model": {"num_slots": 34}}, "got 35 examples in a task; this model's memory holds 34"),
         ({"model": {"num_slots": 10**13}}, "got num_slots=10+; it must be from 1 to 100000"),
-        ({"model": {"projection": -4}}, "got projection=-4; it must be from 1"),
+        ({"model": {"projection": -4}}, "got projection=-4; it must be from 0"),
         ({"model": {"channels": [8, -1, 8]}}, r"got channels\[1\]=-1; it must be from 1"),
     ],
     ids=str,

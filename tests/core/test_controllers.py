@@ -147,9 +147,9 @@ def test_the_initial_state_is_zero_in_the_dtype_of_the_weights():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="got input_size=0, dim=2; a controller needs sizes of at least 1"):
+    with pytest.raises(InputError, match="input_size is 0; give a whole number of at least 1"):
         LSTMController(input_size=0, dim=2)
-    with pytest.raises(InputError, match="got input_size=2, dim=0; a controller needs"):
+    with pytest.raises(InputError, match="dim is 0; give a whole number of at least 1"):
         LSTMController(input_size=2, dim=0)
     controller, _, state = make()
     with pytest.raises(InputError, match="got inputs of 5 features; this controller takes 3"):

@@ -1,3 +1,4 @@
+import inspect
 import weakref
 
 import pytest
@@ -136,6 +137,12 @@ def test_one_by_one_equals_the_batch_under_frozen_statistics():
 def test_refuses_images_of_another_shape(shape):
     with pytest.raises(InputError, match=r"takes \(1, 12, 12\): grey, resized"):
         make_encoder()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float64])
+def test_refuses_images_of_another_type(kind):
+    with pytest.raises(InputError, match=rf"got images of {kind}; torch.float32 was expected"):
+        inspect.unwrap(ConvEncoder.forward)(make_encoder(), torch.zeros(2, 1, 12, 12, dtype=kind))
 
 
 def test_refuses_blocks_that_leave_nothing_and_flags_that_do_not_fit():

@@ -1,5 +1,6 @@
 import inspect
 import math
+import re
 
 import numpy as np
 import pytest
@@ -208,10 +209,42 @@ def test_refuses_sizes_that_do_not_fit():
         address(torch.zeros(1, 3), two_slots())
     with pytest.raises(InputError, match="got 3 address weights for a memory of 2 slots; give one weight per slot"):
         read(torch.zeros(1, 3), two_slots())
-    with pytest.raises(InputError, match=r"got 3 address weights and .* vector of 2 features; the memory has 2 slots"):
-        write(two_slots(), torch.zeros(1, 3), torch.zeros(1, 2))
-    with pytest.raises(InputError, match=r"got 2 address weights and .* vector of 3 features; the memory has 2 slots"):
-        write(two_slots(), torch.zeros(1, 2), torch.zeros(1, 3))
+    with pytest.raises(InputError, match=r"got gates of shape \(1, 3\) for a memory of shape \(1, 2, 2\)"):
+        address(torch.zeros(1, 2), two_slots(), gates=torch.ones(1, 3))
+    with pytest.raises(InputError, match=r"got empty of shape \(1, 1\) for a memory of shape \(1, 2, 2\)"):
+        address(torch.zeros(1, 2), two_slots(), empty=torch.zeros(1, 1, dtype=torch.bool))
+    fitting = {"weights": (1, 2), "vector": (1, 2)}
+    for wrong in ({"weights": (1, 3)}, {"weights": (2, 2)}, {"vector": (1, 3)}, {"vector": (2, 2)}):
+        sizes = fitting | wrong
+        with pytest.raises(InputError, match=re.escape(f"got address weights of shape {sizes['weights']} and")):
+            write(two_slots(), torch.zeros(sizes["weights"]), torch.zeros(sizes["vector"]))
+    with pytest.raises(InputError, match=r"vectors of shape \(2, 4\) for a memory of shape \(1, 3, 4\); give one"):
+        write(torch.zeros(1, 3, 4), torch.zeros(2, 3), torch.zeros(2, 4))  # once (2, 3, 4), silently
+
+
+def test_refuses_other_batches_and_types():
+    address, read = (inspect.unwrap(f) for f in (functional.address, functional.read))
+    for queries in ((2, 2), (2, 5, 2)):
+        with pytest.raises(InputError, match="got queries of batch size 2 for memories of batch size 1"):
+            address(torch.zeros(queries), two_slots())
+        with pytest.raises(InputError, match="got address weights of batch size 2 for memories of batch size 1"):
+            read(torch.zeros(queries), two_slots())
+    with pytest.raises(InputError, match=r"got queries of torch.float64; torch.float32 was expected: convert them"):
+        address(torch.zeros(1, 2).double(), two_slots())
+    with torch.autocast("cpu", torch.bfloat16):
+        address(torch.zeros(1, 2).bfloat16(), two_slots())
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "Euclidean", ""])
+def test_refuses_a_similarity_that_there_is_not(similarity):
+    with pytest.raises(InputError, match=f"got similarity={similarity!r}; choose from"):
+        inspect.unwrap(functional.address)(torch.zeros(1, 2), two_slots(), similarity=similarity)
+
+
+@pytest.mark.parametrize("sharpness", [0, -1.0, math.nan, math.inf, torch.ones(2)])
+def test_refuses_a_sharpness_that_is_no_positive_number(sharpness):
+    with pytest.raises(InputError, match="sharpness"):
+        inspect.unwrap(functional.address)(torch.zeros(1, 2), two_slots(), sharpness=sharpness)
 
 
 def test_empty_slots_do_not_answer_while_others_do():

@@ -70,7 +70,7 @@ def test_the_generator_alone_decides_the_weights():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="got input_size=0, dim=2; a controller needs sizes of at least 1"):
+    with pytest.raises(InputError, match="input_size is 0; give a whole number of at least 1"):
         GatedLayer(input_size=0, dim=2)
     layer, _ = make()
     with pytest.raises(InputError, match="got inputs of 5 features; this controller takes 3"):

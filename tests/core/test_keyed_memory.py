@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import pytest
@@ -191,8 +192,21 @@ def test_slots_start_distinct():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="got num_slots=0; a memory needs at least 1 slot"):
+    with pytest.raises(InputError, match="num_slots is 0; give a whole number of at least 1"):
         KeyedMemory(dim=2, num_slots=0)
+    with pytest.raises(InputError, match=r"num_slots is 2\.5; give a whole number"):
+        inspect.unwrap(KeyedMemory.__init__)(KeyedMemory.__new__(KeyedMemory), dim=2, num_slots=2.5)
     memory, features = make()
     with pytest.raises(InputError, match="got 4 examples to store side by side in 3 slots; store them in parts"):
         stored(memory, features, memory.initial_state(2))
+    state = memory.initial_state(len(features))
+    with pytest.raises(InputError, match=r"with a state of batch size 1; make one by initial_state"):
+        memory.look(features, memory.initial_state(1))
+    with pytest.raises(InputError, match="was expected: convert them"):
+        memory.look(features.half(), state)
+    look = memory.look(features[:, :2], state)
+    for wrong in (look.query[..., :-1], look.query[:, :1], look.query[:1]):
+        with pytest.raises(InputError, match=r"got write vectors of shape .* give one per example"):
+            inspect.unwrap(type(memory).store)(memory, look, wrong, state)
+    with pytest.raises(InputError, match="with a state of batch size 1"):
+        inspect.unwrap(type(memory).store)(memory, look, look.query, memory.initial_state(1))

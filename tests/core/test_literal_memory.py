@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import numpy as np
@@ -228,8 +229,20 @@ def test_the_encoder_comes_first():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="got num_slots=0; a memory needs at least 1 slot"):
+    with pytest.raises(InputError, match="num_slots is 0; give a whole number of at least 1"):
         LiteralMemory(input_size=2, dim=2, num_slots=0)
+    with pytest.raises(InputError, match=r"num_slots is 2\.5; give a whole number"):
+        inspect.unwrap(LiteralMemory.__init__)(LiteralMemory.__new__(LiteralMemory), dim=2, num_slots=2.5, input_size=2)
     memory, _ = make()
     with pytest.raises(InputError, match="got inputs of 4 features; this controller takes 3"):
         memory(torch.zeros(2, 4, dtype=torch.float64), memory.initial_state(2))
+    features = torch.zeros(2, 3, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"batch size 2 with a state of batch size 1; make one by initial_state\(2\)"):
+        memory(features, memory.initial_state(1))
+    with pytest.raises(InputError, match=r"got inputs of torch.float32; torch.float64 was expected"):
+        memory(features.float(), memory.initial_state(2))
+    controller, mixed = memory.input_controller, memory.initial_state(2)._replace(output=memory.initial_state(1).output)
+    with pytest.raises(InputError, match="batch size 2 with a state of batch size 1"):
+        controller(features, controller.initial_state(1))
+    with pytest.raises(InputError, match="batch size 2 with a state of batch size 1"):
+        memory(features, mixed)

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,26 @@ def test_select_renumbers_in_the_order_given():
 def test_select_refuses_repeated_and_unknown_classes(classes):
     with pytest.raises(InputError, match=r"different class numbers in \[0, 3\)"):
         numbered_images().select(classes)
+
+
+def test_select_takes_whole_numbers_of_any_kind():
+    for classes in (np.array([2, 1]), torch.tensor([2, 1]), (np.int64(2), 1), range(2, 0, -1)):
+        assert inspect.unwrap(ClassImages.select)(numbered_images(), classes).class_names == ("c", "b")
+
+
+@pytest.mark.parametrize(
+    "classes", [[0.0, 1.5], ["0"], "0", [True, False], np.array([True, False, True]), np.array([0.0]), 1, None]
+)
+def test_select_refuses_what_are_no_class_numbers(classes):
+    with pytest.raises(InputError, match="to select; a list of class numbers was expected: of a mask, the places"):
+        inspect.unwrap(ClassImages.select)(numbered_images(), classes)
+
+
+@pytest.mark.parametrize("names", [None, 3, "abc", [1, 2, 3]])
+def test_class_names_are_texts(names):
+    data = numbered_images()
+    with pytest.raises(InputError, match="a list of one text per class was expected"):
+        inspect.unwrap(ClassImages.__init__)(ClassImages.__new__(ClassImages), data.images, data.labels, names)
 
 
 def test_rotations_are_new_classes():

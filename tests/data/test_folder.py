@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from fastslow.data import load_folder
 from fastslow.data.images import folder as folders
@@ -153,6 +154,27 @@ def test_photographs_are_left_as_they_are_and_said_to_be(tmp_path):
         images = load_folder(tmp_path).images
     assert (images.numpy() == photographs).all()
     assert (load_folder(tmp_path, ink="as_is").images == images).all()
+
+
+def test_crops_of_photographs_are_taken_for_photographs_though_some_look_like_noisy_or_blank_drawings(tmp_path):
+    rng = np.random.default_rng(1)
+    for label, photograph in zip("ab", load_sample_images().images, strict=True):
+        for number in range(20):
+            top, left = (rng.integers(0, edge - 96) for edge in photograph.shape[:2])
+            save(tmp_path / f"{label}/{number}.png", photograph[top : top + 96, left : left + 96])
+    save(tmp_path / "b/blank.png", np.full((96, 96, 3), 200, np.uint8))
+    with pytest.warns(UserWarning, match="of the 41 images .* taken for photographs"):
+        images = load_folder(tmp_path).images
+    assert (load_folder(tmp_path, ink="as_is").images == images).all()
+
+
+def test_noisy_drawings_are_no_photographs(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        noisy = drawing(200, 240) + rng.normal(0, 8, drawing(200, 240).shape)
+        save(tmp_path / f"a/{number}.png", noisy.round().clip(0, 255).astype(np.uint8))
+    with pytest.raises(InputError, match="hardly stands out from uneven paper"):
+        load_folder(tmp_path)
 
 
 def test_one_photograph_among_drawings_is_named(tmp_path):

@@ -13,6 +13,8 @@ from PIL import Image
 
 from fastslow import load_pretrained
 from fastslow.data import load_folder, make_glyphs
+from fastslow.data.drawings import prepared_drawings
+from fastslow.data.pillow import without_pillow
 from fastslow.data.preparation import INKS, UnclearInkError, prepare, prepare_stack, refuse_unprepared
 from fastslow.data.scale import as_pixels
 from fastslow.errors import InputError
@@ -294,6 +296,40 @@ def frame() -> np.ndarray:
 def test_what_fits_no_rule_is_refused_by_name(image, message):
     with pytest.raises(InputError, match=message):
         prepare(image, size=28, name="this")
+
+
+def of_pillow(mode: str, image: np.ndarray) -> Image.Image:
+    """A drawing, dark on white, in one of Pillow's modes; a palette's numbers say nothing of its colours."""
+    grey = Image.fromarray(image)
+    if mode in ("P", "PA", "P clear"):
+        mixed = np.random.default_rng(0).permutation(256)
+        picture = Image.fromarray(mixed[image].astype(np.uint8)).convert("P")
+        picture.putpalette(np.repeat(np.argsort(mixed), 3).astype(np.uint8).tobytes())
+        if mode == "P clear":
+            picture.info["transparency"] = int(mixed[255])
+        return picture.convert("PA") if mode == "PA" else picture
+    return grey.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr", "HSV", "RGBX") else grey.convert(mode)
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "P clear", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "I", "F"]
+)
+def test_images_of_pillow_are_drawings_in_each_of_its_modes(mode):
+    given = np.where(GLYPHS[:4] > 127, 0, 255).astype(np.uint8) if mode == "1" else 255 - GLYPHS[:4]
+    pictures = [of_pillow(mode, image) for image in given]
+    expected = prepared_drawings(given, size=28, ink="auto", crop=False)
+    for images in (pictures, tuple(pictures)):
+        found = prepared_drawings(images, size=28, ink="auto", crop=False)
+        np.testing.assert_allclose(found, expected, atol=0.03)
+    np.testing.assert_allclose(prepare(without_pillow(pictures[0]), size=28), expected[0], atol=0.03)
+
+
+def test_images_of_pillow_of_several_modes_go_together():
+    given = 255 - GLYPHS[:4]
+    modes = ("P", "L", "P clear", "CMYK")
+    pictures = [of_pillow(mode, image) for mode, image in zip(modes, given, strict=True)]
+    found = prepared_drawings(pictures, size=28, ink="auto", crop=False)
+    np.testing.assert_allclose(found, prepared_drawings(given, size=28, ink="auto", crop=False), atol=0.03)
 
 
 def test_a_drawing_too_thin_for_the_size_is_refused_with_the_cure():

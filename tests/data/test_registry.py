@@ -1,4 +1,5 @@
 import gzip
+import inspect
 import struct
 
 import numpy as np
@@ -96,3 +97,16 @@ def test_unknown_splits_list_the_choices(few_glyphs):
         load_source("glyphs", split="lake")
     with pytest.raises(InputError, match=r"'omniglot' has no split 'x'; choose from \['vinyals', 'lake'\]"):
         load_source("omniglot", split="x")
+
+
+@pytest.mark.parametrize("data", [None, 5, True, ["omniglot"]])
+def test_what_is_no_name_and_no_folder_is_refused(data):
+    with pytest.raises(InputError, match=r"got data=.*; give .*or a folder"):
+        inspect.unwrap(load_source)(data)
+
+
+@pytest.mark.parametrize("size", [True, 28.0, "28", 0])
+def test_an_image_size_is_a_whole_number(tmp_path, size):
+    for data in (tmp_path, "digits"):
+        with pytest.raises(InputError, match=r"image_size is .*; give a whole number of at least 1"):
+            inspect.unwrap(load_source)(data, image_size=size)

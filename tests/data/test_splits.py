@@ -1,4 +1,5 @@
 import hashlib
+import inspect
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,12 @@ def test_an_empty_part_is_refused_where_it_is_asked_for_and_the_others_named():
 def test_fractions_are_checked(fractions):
     with pytest.raises(InputError, match="non-negative and sum to 1"):
         random_split(NAMES, seed=0, fractions=fractions)
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.4, 0.2, 0.2, 0.2), 0.5, None, ("1", 0, 0), (True, 0, 0)])
+def test_what_are_no_three_fractions_is_refused(fractions):
+    with pytest.raises(InputError, match="three numbers were expected: of train, validation and test"):
+        inspect.unwrap(random_split)(NAMES, seed=0, fractions=fractions)
 
 
 def test_repeated_names_are_refused():

@@ -2,8 +2,10 @@ import dataclasses
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from exported_sample import types_unchecked
 from fastslow.errors import InputError
 from fastslow.methods.config import (
     CONTROLLERS,
@@ -59,7 +61,7 @@ def test_every_method_has_the_control_none_under_every_preset():
         ({"control": "zero"}, r"got control='zero'; choose from \['none', 'fast_path_off'"),
         ({"n_way": 0}, "got n_way=0; it must be from 1 to 100000"),
         ({"channels": (32, 0, 128)}, r"got channels\[1\]=0; it must be from 1"),
-        ({"projection": -1}, "got projection=-1; it must be from 1"),
+        ({"projection": -1}, "got projection=-1; it must be from 0"),
         ({"image_size": 4}, "got image_size=4; 3 blocks halve it to nothing: use images of at least 8 pixels"),
         ({"residual": (True,)}, "got 3 channels and 1 residual flags; give one flag per block"),
         ({"projection": 8}, "got projection=8, dim=128; in preset 'default' queries are the projected features"),
@@ -86,3 +88,31 @@ def test_unknown_presets_and_options_are_refused():
         preset("papr")
     with pytest.raises(InputError, match=r"no option \['dims'\]; its options are \['channels', "):
         preset("paper", dims=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_way": 5.5}, "got n_way=5.5; it must be from 1 to 100000, a whole number"),
+        ({"dim": 12.5}, "got dim=12.5; it must be"),
+        ({"dim": True}, "got dim=True; it must be"),
+        ({"image_size": 28.0}, "got image_size=28.0; it must be"),
+        ({"num_slots": "10"}, "got num_slots='10'; it must be"),
+        ({"channels": 64}, "got channels=64; give a tuple"),
+        ({"channels": (32, 64.5, 128)}, r"got channels\[1\]=64.5; it must be"),
+        ({"residual": True}, "got residual=True; give a tuple"),
+        ({"fast_controllers": "input"}, "got fast_controllers='input'; give a tuple"),
+        ({"step_size": "1"}, "got step_size='1'; it is learned in logarithms"),
+    ],
+    ids=str,
+)
+def test_what_is_no_size_is_refused(changes, message):
+    with types_unchecked(), pytest.raises(InputError, match=message):
+        preset("paper", **changes)
+
+
+def test_sizes_of_numpy_become_pythons():
+    with types_unchecked():
+        config = preset("paper", n_way=np.int64(7), channels=[np.int32(8)] * 3)
+    assert (config.n_way, config.channels) == (7, (8, 8, 8))
+    assert {type(size) for size in (config.n_way, *config.channels)} == {int}

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -211,6 +212,22 @@ def test_it_learns_and_predicts_without_torch(exported, tmp_path, glyphs):
     arguments = [sys.executable, "-c", code, str(exported), str(tmp_path / "images.npy")]
     done = subprocess.run(arguments, capture_output=True, env=environment, check=False, timeout=60)
     assert done.stdout.decode().strip() == "['a', 'b', 'c'] False", done.stderr.decode()
+
+
+@pytest.mark.parametrize("copied_by", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_know_what_was_learned_and_learn_by_themselves(model, glyphs, copied_by):
+    model.learn(glyphs[:2, 0], NAMES[:2])
+    other = copied_by(model)
+    np.testing.assert_array_equal(other.decision_function(glyphs[:2, 1]), model.decision_function(glyphs[:2, 1]))
+    other.learn(glyphs[2:3, 0], NAMES[2:3])
+    assert (len(model.classes), len(other.classes)) == (2, 3)
+
+
+def test_a_pickle_whose_files_are_gone_is_refused_by_name(copied):
+    pickled = pickle.dumps(ExportedClassifier(copied, threads=1))
+    (copied / "learn.onnx").unlink()
+    with pytest.raises(InputError, match=r"learn\.onnx"):
+        pickle.loads(pickled)
 
 
 def test_the_self_test_keeps_what_was_learned_and_finds_other_answers(copied, glyphs):

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastslow.checks import refuse_unless_whole
+from fastslow.core.fitting import refuse_other_batch, refuse_other_type
 from fastslow.errors import InputError
 
 
@@ -93,8 +95,7 @@ class LSTMController(nn.Module):
         self, *, input_size: int, dim: int, forget_bias: float = 0.0, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        if input_size < 1 or dim < 1:
-            raise InputError(f"got input_size={input_size}, dim={dim}; a controller needs sizes of at least 1")
+        input_size, dim = refuse_unless_whole("input_size", input_size, 1), refuse_unless_whole("dim", dim, 1)
         self.input_size, self.dim = input_size, dim
         self.weight_ih = nn.Parameter(torch.empty(4 * dim, input_size))
         self.weight_hh = nn.Parameter(torch.empty(4 * dim, dim))
@@ -113,6 +114,7 @@ class LSTMController(nn.Module):
         self, inputs: Float[Tensor, "batch *queries features"], state: ControllerState
     ) -> Float[Tensor, "batch *queries joined"]:
         """U = [x ; h], which Eq. 10's outer products are made of; shape (..., input_size + dim)."""
+        refuse_other_batch(inputs.shape[0], state.hidden.shape[0])
         hidden = state.hidden if inputs.ndim == 2 else state.hidden.unsqueeze(1).expand(-1, inputs.shape[1], -1)
         return torch.cat([inputs, hidden], dim=-1)
 
@@ -122,6 +124,7 @@ class LSTMController(nn.Module):
         """The gates before their non-linearities: W_ih x + b_ih + W_hh h + b_hh, shape (..., 4 * dim)."""
         if inputs.shape[-1] != self.input_size:
             raise InputError(f"got inputs of {inputs.shape[-1]} features; this controller takes {self.input_size}")
+        refuse_other_type("inputs", inputs, self.weight_ih)
         from_state = F.linear(state.hidden, self.weight_hh, self.bias_hh)
         from_inputs = F.linear(inputs, self.weight_ih, self.bias_ih)
         return from_inputs + (from_state if inputs.ndim == 2 else from_state.unsqueeze(1))
@@ -144,8 +147,9 @@ class LSTMController(nn.Module):
             is that output).
 
         Raises:
-            ValueError: if `inputs` has other than `input_size` features.
+            ValueError: if `inputs` has other than `input_size` features, or another batch size or type than the state.
         """
         state = state or self.initial_state(inputs.shape[0])
+        refuse_other_batch(inputs.shape[0], state.hidden.shape[0])
         gates = self.gates(self.preactivation(inputs, state), state)
         return gates.hidden, ControllerState(gates.hidden, gates.cell)

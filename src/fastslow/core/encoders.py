@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fastslow.checks import refuse_unless_whole
+from fastslow.core.fitting import refuse_other_type
 from fastslow.errors import InputError
 
 #: Bytes of the largest activation in one pass where no batch statistics are in use. It stays well under 32 MB: larger
@@ -84,6 +86,8 @@ class ConvEncoder(nn.Module):
         halving: Halving = "floor",
     ) -> None:
         super().__init__()
+        image_size = refuse_unless_whole("image_size", image_size, 1)
+        channels = [refuse_unless_whole(f"channels[{i}]", size, 1) for i, size in enumerate(channels)]
         if image_size < 2 ** len(channels):
             raise InputError(
                 f"{len(channels)} blocks halve images of {image_size} pixels to nothing; "
@@ -113,7 +117,7 @@ class ConvEncoder(nn.Module):
             x_t, shape (batch, num_features).
 
         Raises:
-            ValueError: if the images have another shape.
+            ValueError: if the images have another shape, or are no numbers of the weights' type.
         """
         self.refuse_other_images(images)
         features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
@@ -123,13 +127,16 @@ class ConvEncoder(nn.Module):
         """The one check of what images are given.
 
         Raises:
-            ValueError: if they are not of shape (batch, 1, image_size, image_size).
+            ValueError: if they are not of shape (batch, 1, image_size, image_size), or not of the weights' type.
         """
         if images.shape[1:] != (1, self.image_size, self.image_size):
             raise InputError(
                 f"got images of shape {tuple(images.shape[1:])}; this encoder takes "
                 f"(1, {self.image_size}, {self.image_size}): grey, resized"
             )
+        block = self.blocks[0]
+        assert isinstance(block, ConvBlock)
+        refuse_other_type("images", images, block.conv.weight)
 
     def folded(self) -> ConvEncoder:
         """A copy for inference: each batch norm, statistics frozen, folded into its convolution.

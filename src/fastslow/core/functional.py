@@ -2,17 +2,22 @@ r"""Eqs. 3, 4 and 7 as pure functions: how a memory is addressed, read and writt
 
 Slots are rows: a memory has shape (batch, slots, dim). No parameters, no state. How this reads the paper's
 transposes is said once, in `docs/equations.md`.
+
+Shapes and types are checked at every call, what tensors hold is not: to look at it would make a device wait, and cannot
+be traced.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from fastslow.errors import InputError
+from fastslow.core.fitting import refuse_other_type
+from fastslow.errors import InputError, refuse_unknown, shown
 
 #: Taken off the score of an empty slot: no score of one that answers is this much lower.
 _LEFT_OUT = 1e4
@@ -34,27 +39,44 @@ def address(
     Args:
         query: :math:`q_t`, shape (batch, dim), or (batch, queries, dim) for several queries of one memory.
         memory: :math:`M_{t-1}`, shape (batch, slots, dim).
-        sharpness: :math:`\beta`, a positive number; larger puts more weight on the best slot.
+        sharpness: :math:`\beta`, a positive number; larger puts more weight on the best slot. A tensor's value is not
+            checked.
         similarity: "dot" is Eq. 3. "euclidean" is :math:`\mathrm{softmax}(-\tfrac{\beta}{2} \lVert q_t - M[i]
             \rVert^2)`, which is Eq. 3 with a bias of :math:`-\tfrac12 \lVert M[i] \rVert^2` a slot.
         empty: slots that do not answer while any other does, shape (batch, slots); none if None.
-        gates: :math:`g`, positive: slot i answers as much as :math:`g_i` slots like it would; 1 each if None.
+        gates: :math:`g`, positive: slot i answers as much as :math:`g_i` slots like it would; 1 each if None. Not
+            checked: of a row of zeros the answer is NaN.
 
     Returns:
         :math:`z_t`, shape (batch, slots) or (batch, queries, slots); non-negative, each row sums to 1.
 
     Raises:
-        ValueError: if the embedding sizes differ; the message gives both.
+        ValueError: if batch or embedding sizes or types differ, which the message gives both of; if there is no such
+            similarity, or `sharpness` is a number that is not positive.
     """
     if query.shape[-1] != memory.shape[-1]:
         raise InputError(f"got a query of {query.shape[-1]} features for slots of {memory.shape[-1]}; make them equal")
+    _refuse_other_memory("queries", query, memory)
+    if isinstance(sharpness, Tensor):
+        if sharpness.ndim:
+            raise InputError(f"got a sharpness of shape {tuple(sharpness.shape)}; give one number for all slots")
+    elif not 0 < sharpness < math.inf:
+        raise InputError(f"got sharpness={shown(sharpness)}; a positive number was expected")
+    for name, of_slots in (("empty", empty), ("gates", gates)):
+        if of_slots is not None and of_slots.shape != memory.shape[:2]:
+            raise InputError(
+                f"got {name} of shape {tuple(of_slots.shape)} for a memory of shape {tuple(memory.shape)}; give one "
+                "value per slot, shape (batch, slots)"
+            )
     # A row times M^T: several times quicker on CPU than M times a column.
     rows = query.unsqueeze(1) if query.ndim == 2 else query
     if similarity == "euclidean":
         squares = (memory * memory).sum(-1).unsqueeze(1)
         scores = torch.baddbmm(squares, rows, memory.mT, beta=-0.5)
-    else:
+    elif similarity == "dot":
         scores = torch.bmm(rows, memory.mT)
+    else:
+        refuse_unknown({"similarity": (similarity, ("dot", "euclidean"))})  # type: ignore[unreachable]
     scores = sharpness * scores
     if empty is not None:
         # Of no slot where all are empty: it would cancel, and the scores' last four digits with it.
@@ -82,13 +104,14 @@ def read(
         :math:`\bar m_t`, shape (batch, dim) or (batch, queries, dim).
 
     Raises:
-        ValueError: if the numbers of slots differ; the message gives both.
+        ValueError: if batch sizes, numbers of slots or types differ; the message gives both.
     """
     if address_weights.shape[-1] != memory.shape[1]:
         raise InputError(
             f"got {address_weights.shape[-1]} address weights for a memory of {memory.shape[1]} slots; "
             "give one weight per slot"
         )
+    _refuse_other_memory("address weights", address_weights, memory)
     if address_weights.ndim == 2:
         return torch.bmm(address_weights.unsqueeze(1), memory).squeeze(1)
     return torch.bmm(address_weights, memory)
@@ -112,13 +135,14 @@ def write(
         :math:`M_t`, shape, dtype and device of `prev_memory`.
 
     Raises:
-        ValueError: if slot or embedding sizes differ; the message gives both.
+        ValueError: if batch, slot or embedding sizes differ; the message gives all.
     """
-    if prev_memory.shape[1:] != (address_weights.shape[-1], write_vector.shape[-1]):
+    batch, slots, dim = prev_memory.shape
+    if address_weights.shape != (batch, slots) or write_vector.shape != (batch, dim):
         raise InputError(
-            f"got {address_weights.shape[-1]} address weights and a write vector of {write_vector.shape[-1]} features; "
-            f"the memory has {prev_memory.shape[1]} slots of {prev_memory.shape[2]}: give one weight per slot, and "
-            "vectors as wide as a slot"
+            f"got address weights of shape {tuple(address_weights.shape)} and write vectors of shape "
+            f"{tuple(write_vector.shape)} for a memory of shape {(batch, slots, dim)}; give one weight per slot, and "
+            "one vector per memory, as wide as a slot"
         )
     # lerp is Eq. 7 in one pass over the memory, three to four times quicker than as written.
     dtype = prev_memory.dtype  # what comes may be of 16 bits under autocast; the memory stays as it is
@@ -138,3 +162,11 @@ def least_used_slots(usage: Float[Tensor, "batch slots"], count: int) -> Int64[T
         Slot numbers, shape (batch, count); of slots used equally, the lower number comes first.
     """
     return usage.sort(dim=1, stable=True).indices[:, :count]
+
+
+def _refuse_other_memory(name: str, given: Tensor, memory: Tensor) -> None:
+    if given.shape[0] != memory.shape[0]:
+        raise InputError(
+            f"got {name} of batch size {given.shape[0]} for memories of batch size {memory.shape[0]}; make them equal"
+        )
+    refuse_other_type(name, given, memory)

@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastslow.checks import refuse_unless_whole
 from fastslow.core.controllers import Gates, lstm_gates
+from fastslow.core.fitting import refuse_other_type
 from fastslow.errors import InputError
 
 
@@ -24,8 +26,7 @@ class GatedLayer(nn.Module):
 
     def __init__(self, *, input_size: int, dim: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if input_size < 1 or dim < 1:
-            raise InputError(f"got input_size={input_size}, dim={dim}; a controller needs sizes of at least 1")
+        input_size, dim = refuse_unless_whole("input_size", input_size, 1), refuse_unless_whole("dim", dim, 1)
         self.input_size, self.dim = input_size, dim
         self.weight = nn.Parameter(torch.empty(3 * dim, input_size))
         self.bias = nn.Parameter(torch.zeros(3 * dim))
@@ -35,10 +36,11 @@ class GatedLayer(nn.Module):
         """The gates before their non-linearities, in the order i, g, o: shape (..., 3 * dim).
 
         Raises:
-            ValueError: if `inputs` has other than `input_size` features.
+            ValueError: if `inputs` has other than `input_size` features, or is of another type than the weights.
         """
         if inputs.shape[-1] != self.input_size:
             raise InputError(f"got inputs of {inputs.shape[-1]} features; this controller takes {self.input_size}")
+        refuse_other_type("inputs", inputs, self.weight)
         return F.linear(inputs, self.weight, self.bias)
 
     def gates(self, preactivation: Float[Tensor, "*batch gates"]) -> Gates:

@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fastslow.checks import refuse_unless_whole
 from fastslow.core import functional
+from fastslow.core.fitting import refuse_other_batch
 from fastslow.core.gated_layer import GatedLayer
 from fastslow.core.write_gate import Shown
 from fastslow.errors import InputError
@@ -83,8 +85,7 @@ class KeyedMemory(nn.Module):
 
     def __init__(self, *, dim: int, num_slots: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if num_slots < 1:
-            raise InputError(f"got num_slots={num_slots}; a memory needs at least 1 slot")
+        dim, num_slots = refuse_unless_whole("dim", dim, 1), refuse_unless_whole("num_slots", num_slots, 1)
         self.dim, self.num_slots = dim, num_slots
 
         def controller(size: int) -> GatedLayer:
@@ -117,7 +118,11 @@ class KeyedMemory(nn.Module):
 
         Returns:
             Query, address, read and output of each example.
+
+        Raises:
+            ValueError: if sizes, batch sizes or types differ; the message gives both.
         """
+        refuse_other_batch(features.shape[0], state.slots.shape[0])
         at_once = max(1, _SCORES_AT_ONCE // self.num_slots)
         if features.shape[1] > at_once:
             looks = [self._look(part, state) for part in torch.split(features, at_once, 1)]
@@ -143,6 +148,19 @@ class KeyedMemory(nn.Module):
         """Eq. 4, see `functional.read`. A control replaces it."""
         return functional.read(address_weights, values)
 
+    def refuse_other_examples(self, look: KeyedLook, write_vector: Tensor, state: KeyedState) -> None:
+        """Refuses write vectors that are not one for each example of a look, or a look at another batch of memories.
+
+        Raises:
+            ValueError: the message gives both.
+        """
+        if write_vector.shape != look.query.shape:
+            raise InputError(
+                f"got write vectors of shape {tuple(write_vector.shape)} for examples whose queries are of shape "
+                f"{tuple(look.query.shape)}; give one per example, as wide as its query"
+            )
+        refuse_other_batch(write_vector.shape[0], state.slots.shape[0])
+
     def store(
         self, look: KeyedLook, write_vector: Float[Tensor, "batch examples dim"], state: KeyedState
     ) -> KeyedState:
@@ -157,8 +175,9 @@ class KeyedMemory(nn.Module):
             The state after.
 
         Raises:
-            ValueError: if there are more examples than slots.
+            ValueError: if there are more examples than slots, or sizes differ.
         """
+        self.refuse_other_examples(look, write_vector, state)
         num_examples = write_vector.shape[1]
         if num_examples > self.num_slots:
             raise InputError(

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fastslow.checks import refuse_unless_whole
 from fastslow.core import functional
 from fastslow.core.controllers import ControllerState, Gates, LSTMController
 from fastslow.core.fast_weights import FastWeights
 from fastslow.core.memory import MemoryState
-from fastslow.errors import InputError, refuse_unknown
+from fastslow.errors import refuse_unknown
 
 
 class ControllerStep(NamedTuple):
@@ -101,8 +102,7 @@ class LiteralMemory(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if num_slots < 1:
-            raise InputError(f"got num_slots={num_slots}; a memory needs at least 1 slot")
+        dim, num_slots = refuse_unless_whole("dim", dim, 1), refuse_unless_whole("num_slots", num_slots, 1)
         refuse_unknown({"compose": (compose, ("literal", "query"))})
         self.dim, self.num_slots, self.compose = dim, num_slots, compose
         composed = 2 * dim if compose == "query" else dim
@@ -187,7 +187,7 @@ class LiteralMemory(nn.Module):
             m_t, shape (batch, dim), and the state after the step.
 
         Raises:
-            ValueError: if sizes differ; the message gives both.
+            ValueError: if sizes, batch sizes or types differ; the message gives both.
         """
         look = self.look(features, state, fast)
         write = self.compose_write(look, state, fast)

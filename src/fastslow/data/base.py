@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from fastslow.checks import is_real
 from fastslow.data.checks import as_labels
 from fastslow.errors import InputError, shown
 
@@ -62,14 +65,15 @@ class ClassImages:
         """The given classes only, renumbered 0, 1, ... in the order given; images stay in their order.
 
         Raises:
-            InputError: if a class is out of range or given twice.
+            InputError: if a class is no whole number, out of range or given twice.
         """
+        classes = _as_numbers(classes)
         if len(set(classes)) != len(classes) or not all(0 <= c < self.num_classes for c in classes):
             raise InputError(
-                f"got classes {shown(list(classes))} to select; give different class numbers in [0, {self.num_classes})"
+                f"got classes {shown(classes)} to select; give different class numbers in [0, {self.num_classes})"
             )
         where = self.labels.device
-        chosen = torch.tensor(list(classes), dtype=torch.int64, device=where)
+        chosen = torch.tensor(classes, dtype=torch.int64, device=where)
         new_label = torch.full((self.num_classes,), -1, dtype=torch.int64, device=where)
         new_label[chosen] = torch.arange(len(classes), device=where)
         keep = new_label[self.labels] >= 0
@@ -122,7 +126,18 @@ def _as_images(images: Tensor | np.ndarray) -> UInt8[Tensor, "images height widt
     return images
 
 
-def _as_names(names: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+def _as_numbers(classes: Any) -> list[int]:  # noqa: ANN401 - from users
+    given = classes.tolist() if isinstance(classes, np.ndarray | Tensor) else classes
+    numbers = list(given) if isinstance(given, Sequence) and not isinstance(given, str | bytes) else None
+    if numbers is None or not all(is_real(c) and isinstance(c, Integral) for c in numbers):
+        raise InputError(
+            f"got classes {shown(classes)} to select; a list of class numbers was expected: of a mask, the places "
+            "where it is true; of names, their places in class_names"
+        )
+    return [int(c) for c in numbers]
+
+
+def _as_names(names: Any) -> tuple[str, ...]:  # noqa: ANN401 - from users
+    if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
         raise InputError(f"got class_names={shown(names)}; a list of one text per class was expected")
     return tuple(names)

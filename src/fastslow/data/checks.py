@@ -2,60 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-import numbers
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from fastslow.checks import is_real, refuse_unless_positive, refuse_unless_whole
 from fastslow.errors import InputError, shown
 
-_MOST = 2**63 - 1
-
-
-def is_real(value: object) -> bool:
-    """Whether a value is one real number, of Python or NumPy; `True` and a span of time are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.timedelta64)
-
-
-def refuse_unless_whole(name: str, value: Any, least: int, most: int = _MOST) -> int:  # noqa: ANN401 - from users
-    """Refuses what is no whole number from `least` to `most`; `True` is none.
-
-    Returns:
-        The number as Python's own, which does not overflow and can be written to JSON: keep that, for NumPy's are taken
-        too.
-
-    Raises:
-        InputError: the message has the name, the value and the bound.
-    """
-    if not is_real(value) or not isinstance(value, numbers.Integral) or (number := int(value)) < least:
-        raise InputError(f"{name} is {shown(value)}; give a whole number of at least {least}")
-    if number > most:
-        raise InputError(f"{name} is {shown(value)}; give a whole number of at most {most}")
-    return number
-
-
-def refuse_unless_positive(name: str, value: Any, unit: str = "") -> float:  # noqa: ANN401 - from users
-    """Refuses what is no positive number that a float can hold; `True` is none. `unit` is what it is in, for messages.
-
-    Returns:
-        The number as a float of Python: keep that, for NumPy's are taken too.
-
-    Raises:
-        InputError: the message has the name and the value.
-    """
-    number = math.nan
-    if is_real(value):
-        with contextlib.suppress(OverflowError):
-            number = float(value)
-    if not 0 < number < math.inf:
-        raise InputError(f"got {name}={shown(value)}; a positive number was expected{unit and ', ' + unit}")
-    return number
+__all__ = ["as_labels", "is_real", "refuse_unless_positive", "refuse_unless_whole"]
 
 
 def as_labels(labels: Tensor | np.ndarray | Sequence[int]) -> Int64[Tensor, " images"]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from fastslow.data.pillow import without_pillow
 from fastslow.data.preparation import Ink, prepare_stack
 from fastslow.data.scale import as_pixels, tensor_values
 from fastslow.errors import InputError
@@ -19,7 +20,8 @@ def prepared_drawings(
     """Images as grey values in [0, 1], each prepared by itself, see `data.preparation.prepare`.
 
     Args:
-        images: shape (images, height, width), or with 3 or 4 channels at the end; arrays, lists, or tensors of torch.
+        images: shape (images, height, width), or with 3 or 4 channels at the end; arrays, lists, tensors of
+            torch, or a list of Pillow's images of one size, whose palettes are looked up.
         size: edge that the encoder takes, pixels; squares of another size are resized.
         ink: see `prepare`.
         crop: likewise.
@@ -41,6 +43,6 @@ def _as_array(images: Any) -> Any:  # noqa: ANN401 - whatever users have
     """A tensor as an array, from wherever it lies; torch is not imported for it: who has a tensor has it."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(images, torch.Tensor):
-        return images
+        return without_pillow(images)
     values = tensor_values(images, "images")
     return values.astype(np.float32) if values.dtype == np.float64 else values

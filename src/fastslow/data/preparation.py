@@ -41,6 +41,10 @@ class UnclearInkError(InputError):
     """An image in which ink cannot be told from paper: a photograph rather than a drawing."""
 
 
+class UnevenPaperError(UnclearInkError):
+    """An image whose ink hardly stands out from its paper: a noisy drawing, or a photograph that looks like one."""
+
+
 def refuse_unprepared(ink: str, crop: bool) -> None:
     """Refuses options of the preparation that do not exist or do not go together.
 
@@ -77,7 +81,7 @@ def prepare(
         name: what the image is called in messages.
 
     Raises:
-        UnclearInkError: if ink cannot be told from paper.
+        UnclearInkError: if ink cannot be told from paper, or hardly stands out from it.
         InputError: if the image is blank, or its values fit no rule; the message names it.
     """
     grey = _grey(in_unit(pixels, name), ink)
@@ -269,7 +273,7 @@ def _stretched(bright: Grey, name: str) -> Grey:
         )
     noise = 0.0 if even else float(np.sqrt(np.square(paper).mean()))
     if noise > _MOST_NOISE * contrast:
-        raise InputError(
+        raise UnevenPaperError(
             f"{name} has ink that hardly stands out from uneven paper ({noise / contrast:.0%} of noise; at most "
             f"{_MOST_NOISE:.0%} was expected): scan or draw it again, or give ink='as_is' (--ink as_is)"
         )

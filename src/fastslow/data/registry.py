@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from fastslow.checks import refuse_unless_whole
 from fastslow.data.base import ClassImages
 from fastslow.data.fetching.fetch import Source, fetch_files
 from fastslow.data.glyphs.glyphs import make_glyphs
@@ -108,6 +110,9 @@ def load_source(
         InputError: if there is no such data or split, ink or crop is given for data with a name, or the data cannot be
             read.
     """
+    if not isinstance(data, str | os.PathLike):
+        raise InputError(f"got data={shown(data)}; give {data_names()}")
+    image_size = refuse_unless_whole("image_size", image_size, 1)
     source = DATA.get(str(data))
     if source is not None:
         if (ink, crop) != ("auto", False):

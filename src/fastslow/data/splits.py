@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from fastslow.checks import is_real
 from fastslow.errors import InputError, shown
 
 #: With fewer classes than this, `random_split` holds none out: a part would be too small for an episode.
@@ -116,6 +117,10 @@ def random_split(
     Raises:
         InputError: if the fractions are no such thing, or a class name is repeated.
     """
+    if not isinstance(fractions, tuple | list) or len(fractions) != 3 or not all(map(is_real, fractions)):
+        raise InputError(
+            f"got fractions={shown(fractions)}; three numbers were expected: of train, validation and test"
+        )
     if not min(fractions) >= 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
         raise InputError(f"split fractions are {fractions}; they must be non-negative and sum to 1")
     _refuse_repeated(class_names)

@@ -10,6 +10,7 @@ import torch
 
 from fastslow.core.gaussian import ClassDistances
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
+from fastslow.data.pillow import without_pillow
 from fastslow.errors import InputError, shown, shown_reason
 from fastslow.estimators.alone import alone
 from fastslow.estimators.conventions import as_array, in_order
@@ -191,6 +192,6 @@ def as_one(x: Any) -> Any:  # noqa: ANN401 - whatever users have
     if isinstance(x, torch.Tensor | np.ma.MaskedArray):
         return x[None]
     try:
-        return np.asarray(x)[None]
+        return np.asarray(without_pillow(x))[None]
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"the example cannot be made an array: {shown_reason(error)}") from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from numbers import Integral
 from typing import Any, Literal
 
+from fastslow.checks import is_real
 from fastslow.errors import InputError, refuse_unknown, shown
 
 #: The three controllers of a memory (Sec. 3.1), in the order of the paper.
@@ -85,11 +87,13 @@ class ModelConfig:
     """Preset paper: controllers that learn fast (Eq. 10)."""
 
     def __post_init__(self) -> None:
-        sizes = {name: getattr(self, name) for name in ("n_way", "image_size", "dim", "num_slots", "predictor_hidden")}
-        sizes |= {f"channels[{i}]": size for i, size in enumerate(self.channels)}
-        for name, size in {**sizes, "projection": self.projection or 1}.items():
-            if not 1 <= size <= MAX_SIZE:
-                raise InputError(f"got {name}={size}; it must be from 1 to {MAX_SIZE}")
+        for name in ("channels", "residual", "fast_controllers"):
+            if not isinstance(value := getattr(self, name), tuple | list):
+                raise InputError(f"got {name}={shown(value)}; give a tuple")
+        for name in ("n_way", "image_size", "dim", "num_slots", "predictor_hidden", "projection"):
+            object.__setattr__(self, name, _size(name, getattr(self, name), 0 if name == "projection" else 1))
+        channels = tuple(_size(f"channels[{i}]", size) for i, size in enumerate(self.channels))
+        object.__setattr__(self, "channels", channels)  # the class is frozen
         if self.image_size < 2 ** len(self.channels):
             raise InputError(
                 f"got image_size={self.image_size}; {len(self.channels)} blocks halve it to nothing: use images of at "
@@ -99,8 +103,8 @@ class ModelConfig:
             raise InputError(
                 f"got {len(self.channels)} channels and {len(self.residual)} residual flags; give one flag per block"
             )
-        if not 0 < self.step_size < math.inf:
-            raise InputError(f"got step_size={self.step_size}; it is learned in logarithms: positive and finite")
+        if not is_real(self.step_size) or not 0 < self.step_size < math.inf:
+            raise InputError(f"got step_size={shown(self.step_size)}; it is learned in logarithms: positive and finite")
         choices = {"method": (self.method, tuple(METHODS)), "preset": (self.preset, tuple(PRESET_FIELDS))}
         refuse_unknown(choices | {"control": (self.control, controls_of(self.method, self.preset))})
         for name in self.fast_controllers:
@@ -143,6 +147,12 @@ PRESET_FIELDS: dict[str, dict[str, Any]] = {
 }
 #: Presets by name.
 PRESETS: dict[str, ModelConfig]
+
+
+def _size(name: str, value: Any, least: int = 1) -> int:  # noqa: ANN401 - from users
+    if not is_real(value) or not isinstance(value, Integral) or not least <= int(value) <= MAX_SIZE:
+        raise InputError(f"got {name}={shown(value)}; it must be from {least} to {MAX_SIZE}, a whole number")
+    return int(value)
 
 
 def controls_of(method: str, preset: str) -> tuple[str, ...]:

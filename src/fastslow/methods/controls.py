@@ -49,6 +49,7 @@ class WrittenWhereRead(KeyedMemory):
         """See `KeyedMemory.store`; of one example."""
         if write_vector.shape[1] != 1:
             raise InputError(f"got {write_vector.shape[1]} examples; where they are read they are written one by one")
+        self.refuse_other_examples(look, write_vector, state)
         weights = look.address_weights.squeeze(1)
         content = torch.cat([look.query, write_vector], -1).squeeze(1)
         slots = functional.write(state.slots, weights, content)

@@ -25,6 +25,7 @@ class ExportedClassifier(FewShotLearner):
     """Learns new classes of images from one or a few examples each, from a folder that `fastslow export` wrote.
 
     Images, labels, answers and refusals are those of `FewShotClassifier`; answers are equal up to rounding.
+    Copies share the graphs; a pickle holds what was learned and where the folder lies, and reads the files again.
 
     Args:
         folder: the exported model. Every file is checked by its SHA-256 before it is used.

@@ -29,7 +29,7 @@ class Graphs:
     """
 
     def __init__(self, folder: Path, manifest: Manifest, *, int8: bool, threads: int | None) -> None:
-        self._manifest, self._folder = manifest, folder
+        self._manifest, self._folder, self._options = manifest, folder, (int8, threads)
         names, after = ([prefix + name for name in manifest.state] for prefix in (STATE, AFTER))
         self._names = names
 
@@ -49,6 +49,14 @@ class Graphs:
         self._answer = graph(ANSWER, ["features", *names], ["logits"])
         self._refuse_other_sizes()
         self._initial: State = dict(zip(names, self._run(graph(BEGIN, [], names), BEGIN, {}), strict=True))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles where the files lie, and what they have to be, for onnxruntime's sessions cannot be pickled."""
+        return _loaded, (self._folder.absolute(), self._manifest, *self._options)
+
+    def __deepcopy__(self, _memo: object) -> Graphs:
+        """Itself: graphs keep nothing of what they are asked."""
+        return self
 
     def initial_state(self) -> State:
         """Nothing learned yet."""
@@ -102,6 +110,10 @@ class Graphs:
                     f"{shown_path(self._folder / name)} has sizes {shown(found)} where the manifest says {wanted}: "
                     "export the model again"
                 )
+
+
+def _loaded(folder: Path, manifest: Manifest, int8: bool, threads: int | None) -> Graphs:
+    return Graphs(folder, manifest, int8=int8, threads=threads)
 
 
 def _session(content: bytes, path: Path, threads: int | None) -> Any:  # noqa: ANN401 - onnxruntime has no types

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from fastslow.data.base import ClassImages
 from fastslow.data.checks import refuse_unless_whole
-from fastslow.data.preparation import Ink, UnclearInkError, prepare, refuse_unprepared
+from fastslow.data.preparation import Ink, UnclearInkError, UnevenPaperError, prepare, refuse_unprepared
 from fastslow.errors import InputError, as_path, shown_reason
 
 #: What is read, by name of the file and of Pillow's reader: raster images only, none that starts another program.
@@ -56,7 +56,7 @@ def load_folder(path: str | Path, image_size: int = 28, ink: Ink = "auto", crop:
         image_size: edge of the square, in pixels.
         ink: whether ink is "bright" or "dark" in the files; "auto" decides image by image; "as_is" leaves the values
             as they are, for photographs. Where more than a fifth of the images have no plain paper, "auto" takes them
-            all for photographs, with a warning.
+            all for photographs, with a warning; not where uneven paper, as of noisy scans, is all that is wrong.
         crop: cut each image to its ink, for drawings that are small on their page.
 
     Returns:
@@ -81,13 +81,15 @@ def load_folders(
     refuse_unprepared(ink, crop)
     image_size = refuse_unless_whole("image_size", image_size, 1)
     listings = [_list(as_path(path, "folder")) for path in paths]
-    stacks, unclear = [], []
+    stacks, refused = [], []
     for listing in listings:
         images, errors = _prepared(listing, image_size, ink, crop)
         stacks.append(images)
-        unclear += errors
-    total = sum(map(len, stacks))
-    if len(unclear) > _PHOTOGRAPHS * total and ink == "auto" and not crop:
+        refused += errors
+    total, unclear = sum(map(len, stacks)), [error for error in refused if isinstance(error, UnclearInkError)]
+    # Where all that is wrong is noise, these are noisy drawings.
+    photographs = len(unclear) > _PHOTOGRAPHS * total and not all(isinstance(e, UnevenPaperError) for e in unclear)
+    if photographs and ink == "auto" and not crop:
         warnings.warn(
             f"{len(unclear)} of the {total} images in {', '.join(map(str, paths))} have no plain paper: all are taken "
             "for photographs and left as they are; say ink='bright' or ink='dark' if they are drawings, ink='as_is' "
@@ -95,8 +97,8 @@ def load_folders(
             stacklevel=3,
         )
         return load_folders(paths, image_size, "as_is")
-    if unclear:
-        raise unclear[0]
+    if refused:
+        raise refused[0]
     for path, listing in zip(paths, listings, strict=True):
         _tell([entry.relative_to(path) for entry in listing.others])
     return tuple(
@@ -109,20 +111,19 @@ def load_folders(
     )
 
 
-def _prepared(
-    listing: _Listing, image_size: int, ink: Ink, crop: bool
-) -> tuple[NDArray[np.uint8], list[UnclearInkError]]:
-    """The images of a folder, and the errors of those whose ink is unclear."""
+def _prepared(listing: _Listing, image_size: int, ink: Ink, crop: bool) -> tuple[NDArray[np.uint8], list[InputError]]:
+    """The images of a folder, and the errors of those that are no drawings: among photographs all kinds occur."""
     images = np.empty((len(listing.files), image_size, image_size), np.uint8)
-    unclear: list[UnclearInkError] = []
+    refused: list[InputError] = []
     for index, (_, file) in enumerate(listing.files):
+        pixels = _read(file)
         try:
-            prepared = prepare(_read(file), size=image_size, ink=ink, crop=crop, name=str(file))
-        except UnclearInkError as error:
-            unclear.append(error)
+            prepared = prepare(pixels, size=image_size, ink=ink, crop=crop, name=str(file))
+        except InputError as error:
+            refused.append(error)
         else:
             images[index] = (prepared * 255).round()
-    return images, unclear
+    return images, refused
 
 
 def _list(path: Path) -> _Listing:
