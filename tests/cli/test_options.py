@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 import cyclopts
 import pytest
 
+from fastslow.cli import main
 from fastslow.cli.numbers import exactly
 from fastslow.cli.options import flags_of, given_options, read_texts
 from fastslow.errors import InputError
@@ -40,6 +41,10 @@ class Options:
     """Small changes."""
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Changes to the model."""
+    steps: int | None = None
+    """Of the training."""
+    seeds: Annotated[Optional[int], "a note"] = None  # noqa: UP045 - written so, it is another type
+    """How many."""
 
     def __post_init__(self) -> None:
         raise InputError("flags alone must not build the options: some may be in the file")
@@ -75,14 +80,36 @@ def test_help_is_the_docstring_of_the_field_and_its_default(capsys):
     assert "--rates FLOAT FLOAT Rates. [default: (0.1, 0.2)]" in text
 
 
+@pytest.mark.parametrize("flag", ["--way", "--steps", "--seeds"])
 @pytest.mark.parametrize("text", ["2.6", "5.0", "1e3", "five", ""])
-def test_a_whole_number_is_not_rounded(text):
-    with pytest.raises(cyclopts.CycloptsError, match="--way"):
-        run("--way", text)
+def test_a_whole_number_is_not_rounded(flag, text):
+    with pytest.raises(cyclopts.CycloptsError, match=flag):
+        run(flag, text)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "fewshot", "--steps", "1.5"],
+        ["reproduce", "figure3", "--seeds", "0.6"],
+        ["reproduce", "figure3", "--workers", "1.5"],
+        ["forecast", "junction", "--slots", "2.5"],
+        ["quickstart", "--steps", "1.5"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_rounds_a_whole_number_that_may_be_left_out(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err
+    assert command[-2] in line
+    assert repr(command[-1]) in line
 
 
 def test_a_leading_zero_is_no_octal_number():
-    assert run("--way", "010") == {"way": 10}
+    assert run("--way", "010", "--steps", "010", "--seeds", "3") == {"way": 10, "steps": 10, "seeds": 3}
 
 
 def test_flags_go_before_the_file(tmp_path):

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from fastslow.cli import progress
-from fastslow.training.interruption import Passes
+from fastslow.cli import main, progress
+from fastslow.training.interruption import Interrupted, Passes
 from fastslow.training.loop import Progress
 
 
@@ -70,3 +70,24 @@ def test_on_a_terminal_work_has_a_bar_while_it_goes_on_and_none_after(clock):
             assert "500 of 1000 images" in shown.getvalue()
         show(at(0.2))
         assert [task.description for task in show.bar.tasks] == ["encoder"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "hint"),
+    [
+        ([], "--resume --name a"),
+        (["--runs", "runs"], "--resume --name a"),
+        (["--runs", "other"], "--resume --name a --runs other"),
+        (["--runs", "my runs/x"], "--resume --name a --runs 'my runs/x'"),
+    ],
+)
+def test_a_stopped_training_says_how_to_go_on(flags, hint, capsys, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise Interrupted
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fastslow.studies.fewshot.run_fewshot", stopped)
+    with pytest.raises(SystemExit) as end:
+        main(["train", "fewshot", "--steps", "1", "--name", "a", *flags])
+    assert end.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f": go on with {hint}")

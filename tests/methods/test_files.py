@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastslow import FastSlowClassifier, FastSlowForecaster
 from fastslow.errors import InputError
 from fastslow.methods import build_method
 from fastslow.methods.config import CONTROLS, METHODS, PRESETS, preset
@@ -152,6 +153,20 @@ def test_a_header_that_asks_for_other_weights_is_refused(tmp_path):
         rewritten(path, **changes)
         with pytest.raises(InputError, match=message):
             load_model(path)
+
+
+def test_a_healthy_file_of_a_learner_is_no_model_that_must_be_trained_again(tmp_path):
+    stream, forecaster = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    FastSlowClassifier(None).learn_one([1.0, 2.0], "a").save(stream)
+    FastSlowForecaster(rate=5).save(forecaster)
+    for path, words in (
+        (stream, r"a\.safetensors holds a stream learner and no model of images: FastSlowClassifier\.load reads it"),
+        (forecaster, r"b\.safetensors holds a forecaster and no model of images: FastSlowForecaster\.load reads it"),
+    ):
+        with pytest.raises(InputError, match=words):
+            load_model(path)
+    assert FastSlowClassifier.load(stream).learn_one([1.0, 3.0], "b")
+    assert FastSlowForecaster.load(forecaster)
 
 
 def test_missing_tensors_and_tensors_of_another_dtype_are_refused_by_name(tmp_path):

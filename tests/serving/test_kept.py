@@ -96,7 +96,7 @@ def test_all_forgotten_is_still_so_after_a_close(tmp_path):
     kept = KeptLearner(path, {})
     kept.change({"do": "forget", "label": "c0"})
     kept.close()
-    kept = KeptLearner(path, {})
+    kept = KeptLearner(path, OPTIONS)
     assert known(kept.learner) == []
     kept.change(teaching(1))
     kept.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import cyclopts
 
@@ -18,6 +19,16 @@ def exactly(kind: Any, tokens: Sequence[cyclopts.Token] | Mapping[str, Any]) -> 
     Raises:
         ValueError: if a whole number is asked for and the text is none.
     """
-    if kind is int and not isinstance(tokens, Mapping):
+    if _given(kind) is int and not isinstance(tokens, Mapping):
         return int(tokens[0].value)
     return cyclopts.convert(kind, tokens)  # type: ignore[arg-type]
+
+
+def _given(kind: Any) -> Any:  # noqa: ANN401 - any type of a flag
+    """The type of a flag that is given: without None, which says that it is not, and without notes on it."""
+    if get_origin(kind) is Annotated:
+        return _given(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        others = {_given(part) for part in get_args(kind)} - {types.NoneType}
+        return others.pop() if len(others) == 1 else kind
+    return kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +11,14 @@ import cyclopts
 
 from fastslow.cli.options import flags_of, given_options
 from fastslow.cli.train_forecaster import forecaster
-from fastslow.studies.fewshot_config import FewShotConfig
+from fastslow.studies.fewshot_config import FewShotConfig, flag_words
 
 if TYPE_CHECKING:
     Flags = dict[str, Any]
 else:
     Flags = flags_of(FewShotConfig)
+
+_RUNS = Path("runs")
 
 app = cyclopts.App(name="train", help="Train a model.")
 app.command(forecaster)
@@ -26,7 +29,7 @@ def fewshot(
     *,
     config: Path | None = None,
     resume: bool = False,
-    runs: Path = Path("runs"),
+    runs: Path = _RUNS,
     flags: Annotated[Flags | None, cyclopts.Parameter(name="*")] = None,
 ) -> None:
     """Train a few-shot classifier and measure it on the test classes.
@@ -53,7 +56,9 @@ def fewshot(
         with training_bar(aside) as show:
             result = run_fewshot(options, runs=runs, resume=resume, on_progress=show, say=aside.print)
     except Interrupted:
-        print(f"stopped; the checkpoint is in {folder}: go on with --resume --name {folder.name}", file=sys.stderr)
+        words = ["--resume", *flag_words("--name", folder.name)]
+        words += flag_words("--runs", str(runs)) if runs != _RUNS else []
+        print(f"stopped; the checkpoint is in {folder}: go on with {shlex.join(words)}", file=sys.stderr)
         sys.exit(130)
     if result is not None:
         console().print(accuracy_table(result))

@@ -22,6 +22,8 @@ PRETRAINED_PREFIX = "pretrained:"
 PRETRAINED_FOLDER = Path(__file__).parents[1] / "pretrained"
 #: Names by the file of another: one model is the best there is for all of these tasks.
 _SHARED = {f"omniglot-{task}": "omniglot" for task in ("5w1s", "5w5s", "20w1s", "20w5s")}
+#: Of files that hold something else, what is in their headers, and what reads them.
+_OTHER_KINDS = {"stream learner": "FastSlowClassifier.load", "forecaster": "FastSlowForecaster.load"}
 #: 3: everything in one file; a method's weights under their own names.
 _FORMAT = 3
 
@@ -116,7 +118,9 @@ def _dtype(tensor: torch.Tensor) -> torch.dtype:
 
 
 def _config(header: Mapping[str, Any], path: Path) -> ModelConfig:
-    version = header.get("format")
+    version, kind = header.get("format"), header.get("kind")
+    if isinstance(kind, str) and kind in _OTHER_KINDS:
+        raise InputError(f"{shown_path(path)} holds a {kind} and no model of images: {_OTHER_KINDS[kind]} reads it")
     if version != _FORMAT:
         raise InputError(
             f"{shown_path(path)} has format {shown(version)}; this version reads {_FORMAT}: train the model again"

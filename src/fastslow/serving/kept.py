@@ -121,16 +121,17 @@ class KeptLearner:
     def close(self) -> None:
         """Saves the learner and gives the state free; the snapshot, and keys of requests, are then all there is.
 
+        Where nothing is known any more, there is no snapshot either.
+
         Raises:
             ValueError: if it cannot be saved; all that was acknowledged is in the journal then.
             OSError: likewise.
         """
         try:
             self._journal.sync()
-            if self._num_since and knows_something(self.learner):
-                self._compact()
-            if not self._num_since:
-                _end_journal(self._journal, self._remembered)
+            if self._num_since:
+                self._compact() if knows_something(self.learner) else self._clear()
+            _end_journal(self._journal, self._remembered)
         except (InputError, OSError) as error:
             raise InputError(f"{error}; nothing is lost, for changes are in {shown_path(self.folder)}") from error
         finally:
@@ -231,6 +232,21 @@ class KeptLearner:
         except InputError:
             self._journal = Journal(self._journal.path)
             raise
+
+    def _clear(self) -> None:
+        """All has been forgotten: an old snapshot would bring it back, and is taken away.
+
+        Until it is gone, the changes are replayed on top of it; from then on, those after the note, which are none.
+        """
+        self._journal.append({"snapshot": None})
+        self._journal.sync()
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{shown_path(self.path)} cannot be removed ({error.strerror})") from error
+        flush_folder(self.path.parent)
+        self._journal.close()
+        self._begin_journal(None, self.num_changes)
 
 
 def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:

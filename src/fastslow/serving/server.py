@@ -93,9 +93,16 @@ def serve(kept: KeptLearner, host: str, port: int, rules: Rules, say: Callable[[
             finally:
                 worker.close()
     finally:
+        was_there = kept.path.exists()
         kept.close()
-    learned = f"what was learned is in {shown_path(kept.path)}" if kept.path.exists() else "nothing has been learned"
-    say(f"stopped; {learned}")
+    say(f"stopped; {_outcome(kept.path, was_there)}")
+
+
+def _outcome(path: Path, was_there: bool) -> str:
+    """What became of what was learned, given whether a file of it was there before the end."""
+    if path.exists():
+        return f"what was learned is in {shown_path(path)}"
+    return f"nothing is known any more; {shown_path(path)} was removed" if was_there else "nothing has been learned"
 
 
 class _Server(uvicorn.Server):
