@@ -88,6 +88,11 @@ def test_stopped_anywhere_nothing_comes_back(forgotten, monkeypatch, key):
                 break
         again = KeptLearner(kept.path, {"model": None})
         assert not knows_something(again.learner)
+        again.close()
+        again = KeptLearner(kept.path, {"model": None})
+        assert not knows_something(again.learner)
+        if key:
+            assert again.change(FORGET[0], Once("ka", "x")) == {"change": 1}
         again.change(TEACH)
         again.close()
         again = KeptLearner(kept.path, {})

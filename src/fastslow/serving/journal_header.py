@@ -1,4 +1,4 @@
-"""The first record of a journal of changes: what they build on."""
+"""The first record of a journal of changes: what they build on, and what is remembered of those before."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from fastslow.errors import InputError, shown_path
 from fastslow.estimators.stream import FastSlowClassifier
 from fastslow.serving.journal import Journal
+from fastslow.serving.repeats import Remembered
 
 _FORMAT, _KIND = 1, "changes of a stream learner"
 
@@ -51,6 +52,19 @@ def first_to_replay(journal: Journal, snapshot: str | None, path: Path) -> int:
             f"{shown_path(journal.path.parent)} away to go on without the changes in it"
         )
     return notes[-1] + 1 if notes else 0
+
+
+def remembered_in(journal: Journal) -> Remembered:
+    """Changes with a key that a journal has, or that were made before it.
+
+    Raises:
+        ValueError: if one of them is none.
+    """
+    once = (change["once"] for change in journal.found if "once" in change)
+    try:
+        return Remembered((*journal.header.get("answered", ()), *once))
+    except InputError as error:
+        raise InputError(f"{shown_path(journal.path)} cannot be read ({error})") from error
 
 
 def _is_header(header: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from fastslow.estimators.stream_memory import checked_limits
 from fastslow.files import flush_folder, read_bytes, refuse_unwritable
 from fastslow.serving.changes import apply_change, prepared
 from fastslow.serving.journal import Journal
-from fastslow.serving.journal_header import first_to_replay, header_of
+from fastslow.serving.journal_header import first_to_replay, header_of, remembered_in
 from fastslow.serving.repeats import Once, Remembered, record_of
 
 #: A journal is replaced by a snapshot from this many changes on, or this many bytes, or those of the snapshot.
@@ -131,6 +131,9 @@ class KeptLearner:
             self._journal.sync()
             if self._num_since:
                 self._compact() if knows_something(self.learner) else self._clear()
+            elif self._journal.found and self._remembered.records:  # it may begin before the snapshot that is there
+                self._journal.close()
+                self._begin_journal(self._snapshot, self.num_changes)
             _end_journal(self._journal, self._remembered)
         except (InputError, OSError) as error:
             raise InputError(f"{error}; nothing is lost, for changes are in {shown_path(self.folder)}") from error
@@ -149,7 +152,7 @@ class KeptLearner:
         """Reads the snapshot and replays the journal on top of it, or begins anew."""
         journal, snapshot = self.folder / "journal", _sha256(self.path) if self.path.exists() else None
         (self.folder / "next.safetensors").unlink(missing_ok=True)
-        self._saved_bytes = self.path.stat().st_size if snapshot else 0
+        self._snapshot, self._saved_bytes = snapshot, self.path.stat().st_size if snapshot else 0
         if not journal.exists():
             self._remembered = Remembered()
             self.learner = _begun(self._options) if snapshot is None else FastSlowClassifier.load(self.path)
@@ -175,11 +178,7 @@ class KeptLearner:
         _refuse_other_options(self.learner, self._options)
         if header["model_sha256"] != self.learner._encoder().sha256:
             raise InputError(f"{name} has features of another model than {shown(self.learner.model)}: bring that back")
-        once = (change["once"] for change in changes if "once" in change)
-        try:
-            self._remembered = Remembered((*header.get("answered", ()), *once))
-        except InputError as error:
-            raise InputError(f"{name} cannot be read ({error})") from error
+        self._remembered = remembered_in(self._journal)
         self.num_changes = header["changes"] + sum("do" in change for change in changes[:first])
         self._num_since, self._due_at = 0, 1
         for place, change in enumerate(changes[first:], first + 1):
@@ -188,9 +187,8 @@ class KeptLearner:
             try:
                 apply_change(self.learner, change)
             except (ValueError, KeyError, TypeError) as error:
-                raise InputError(
-                    f"{name}, record {place}, cannot be replayed ({error}); the model may have changed"
-                ) from error
+                cure = "the model may have changed"
+                raise InputError(f"{name}, record {place}, cannot be replayed ({error}); {cure}") from error
             self._num_since += 1
             self.num_changes += 1
 
@@ -220,11 +218,7 @@ class KeptLearner:
         # As it would be read back: what is behind the snapshot can no more be undone.
         memory = self.learner.memory_
         memory.restore(memory.labels, memory.examples)
-        try:
-            os.replace(saved, self.path)
-        except OSError as error:
-            raise InputError(f"{shown_path(self.path)} cannot be replaced ({error.strerror})") from error
-        flush_folder(self.path.parent)
+        _put_in_place(saved, self.path)
         self._saved_bytes = self.path.stat().st_size
         self._journal.close()  # Windows replaces no file that is open
         try:
@@ -234,17 +228,10 @@ class KeptLearner:
             raise
 
     def _clear(self) -> None:
-        """All has been forgotten: an old snapshot would bring it back, and is taken away.
-
-        Until it is gone, the changes are replayed on top of it; from then on, those after the note, which are none.
-        """
+        """Takes away the snapshot of what has been forgotten; before that, the journal notes it, as in `_compact`."""
         self._journal.append({"snapshot": None})
         self._journal.sync()
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(f"{shown_path(self.path)} cannot be removed ({error.strerror})") from error
-        flush_folder(self.path.parent)
+        _put_in_place(None, self.path)
         self._journal.close()
         self._begin_journal(None, self.num_changes)
 
@@ -256,6 +243,19 @@ def _begun(options: Mapping[str, Any]) -> FastSlowClassifier:
     checked_threshold(learner.novelty_threshold)
     learner._encoder()
     return learner
+
+
+def _put_in_place(saved: Path | None, path: Path) -> None:
+    """Puts a file in the place of the snapshot, for good; where there is none, takes that away."""
+    try:
+        if saved is None:
+            path.unlink(missing_ok=True)
+        else:
+            os.replace(saved, path)
+    except OSError as error:
+        what = "removed" if saved is None else "replaced"
+        raise InputError(f"{shown_path(path)} cannot be {what} ({error.strerror})") from error
+    flush_folder(path.parent)
 
 
 def _end_journal(journal: Journal, remembered: Remembered) -> None:
