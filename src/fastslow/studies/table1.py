@@ -107,7 +107,7 @@ class Table1Study:
         Raises:
             ValueError: if it is no cell of this study.
         """
-        plan, config = _planned(self, cell)
+        plan, config = _planned(cell)
         fewer = FEWER.get(str(cell.options["row"]), 1)
         wanted, notes = measurements(
             config, shots=SHOTS[1:], episodes=plan.episodes // fewer, hard_episodes=plan.hard_episodes // fewer
@@ -156,17 +156,19 @@ def config_of(cell: Cell) -> FewShotConfig:
     Raises:
         ValueError: if it is no cell of this study.
     """
-    return _planned(STUDY, cell)[1]
+    return _planned(cell)[1]
 
 
-def _planned(study: Table1Study, cell: Cell) -> tuple[Plan, FewShotConfig]:
+def _planned(cell: Cell) -> tuple[Plan, FewShotConfig]:
     """The budget that a cell is of, and its training."""
-    for budget, usual in PLANS.items():
+    row, ways = str(cell.options.get("row")), str(cell.options.get("task")).partition("w")[0]
+    for usual in PLANS.values():
         plan = dataclasses.replace(usual, data=cell.data)
-        if cell in study.cells(budget, cell.data):
-            way = int(str(cell.options["task"]).partition("w")[0])
-            return plan, _config(str(cell.options["row"]), plan, way, cell.seed)
-    raise InputError(f"{cell.key} is no cell of study {study.name}; take one of its cells")
+        if row in ROWS and ways in map(str, plan.ways) and cell.seed < plan.seeds:
+            config = _config(row, plan, int(ways), cell.seed)
+            if _cell(config, row) == cell:
+                return plan, config
+    raise InputError(f"{cell.key} is no cell of study {Table1Study.name}; take one of its cells")
 
 
 STUDY = Table1Study()
