@@ -21,6 +21,7 @@ def pictures(page):
     return re.findall(r"!\[[^\]]+\]\(\.\./images/([\w-]+\.png)\)", page.read_text(encoding="utf-8"))
 
 
+@pytest.mark.no_cover  # lines that others run
 @pytest.mark.no_cover  # what it runs, others run
 @each
 def test_it_prints_what_it_says_and_makes_its_pictures(page, capsys, tmp_path, monkeypatch):
