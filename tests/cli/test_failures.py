@@ -247,7 +247,7 @@ def test_a_reader_that_has_gone_is_no_traceback(command):
     os.close(writing)
     assert done.returncode == 1
     said = done.stderr.decode().splitlines()
-    assert said in ([], ["error: whatever read the output stopped reading; what came after is lost"])
+    assert said in ([], ["error: whatever read the output stopped reading; the rest is lost"])
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a device that is always full")

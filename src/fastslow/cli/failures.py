@@ -53,7 +53,7 @@ def failure(error: BaseException) -> Failure | None:
 
 def _of_the_system(error: OSError) -> Failure:
     if isinstance(error, BrokenPipeError):
-        return Failure(MACHINE, "whatever read the output stopped reading; what came after is lost")
+        return Failure(MACHINE, "whatever read the output stopped reading; the rest is lost")
     where = "" if error.filename is None else f"{error.filename}: "
     reason = error.strerror or str(error) or type(error).__name__
     if isinstance(error, _PATHS) or error.errno in (errno.ENAMETOOLONG, errno.EROFS):

@@ -184,7 +184,8 @@ _KEY = {
     "name": "Idempotency-Key", "in": "header", "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     "description": "made up anew for each change, as by uuidgen: the same request with the same key, sent again where "
-    f"no answer came, is answered as it was and not done again; the last {MOST_KEYS} changes with a key are remembered",
+    "there was no answer, is answered as it was and not done again; "
+    f"the last {MOST_KEYS} changes with a key are remembered",
 }  # fmt: skip
 _REFUSALS = {
     401: "no right token", 409: "nothing has been learned yet", 413: "too large a body", 422: "it cannot be used",
