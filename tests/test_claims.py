@@ -92,7 +92,8 @@ def test_places_that_cannot_be_claimed_are_refused_in_words(tmp_path):
     (tmp_path / "odd" / CLAIM_NAME).mkdir(parents=True)
     (tmp_path / "loop").mkdir()
     (tmp_path / "loop" / CLAIM_NAME).symlink_to(tmp_path / "nowhere")
-    for name in ("file", "file/below", "odd", "n" * 300):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "file/below", "odd", "n" * 300, "link", "link/below"):
         with pytest.raises(InputError, match="cannot be written"):
             Claim(tmp_path / name)
     with pytest.raises(InputError, match=f"loop is in use by another process; .*delete {CLAIM_NAME}"):

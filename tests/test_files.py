@@ -132,13 +132,17 @@ def test_folders_in_which_no_file_can_be_written(tmp_path):
             InputError, match=r"file is a file, and a folder is needed there: give a folder that you may"
         ):
             refuse_unwritable_folder(folder, "a", "b")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for folder in (tmp_path / "link", tmp_path / "link" / "far" / "below"):
+        with pytest.raises(InputError, match=r"link is a link to nothing, and a folder is needed there: give a folder"):
+            refuse_unwritable_folder(folder, "a")
     with pytest.raises(InputError, match=r"old.a cannot be written: give a folder that you may write to, or that is"):
         refuse_unwritable_folder(tmp_path / "old", "b", "a")
     for folder in (tmp_path / ("n" * 300), tmp_path / "a\0b", Path("\ud800")):
         with pytest.raises(InputError, match=r"cannot be written.*: give a folder"):
             refuse_unwritable_folder(folder, "a")
     refuse_unwritable_folder(tmp_path / "new" / "far", "a", "b")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "old"]
 
 
 def test_a_refusal_to_write_outlives_its_process(tmp_path):

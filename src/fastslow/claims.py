@@ -74,13 +74,16 @@ class Claim:
             self.path.unlink()
 
     def _take(self) -> int:
+        missing: FileNotFoundError | None = None
         for _ in range(_TRIES):
             try:
                 with contextlib.suppress(FileExistsError):
                     self.path.parent.mkdir(parents=True)
                 descriptor, is_new = _open(self.path)
-            except FileNotFoundError:  # the folder was made for another claim, and went with it this moment
+            except FileNotFoundError as error:  # the folder was made for another claim, and went with it this moment
+                missing = error
                 continue
+            missing = None
             try:
                 locked = _lock(descriptor)
                 if locked is False or (locked is None and not is_new and not _is_abandoned(self.path)):
@@ -92,6 +95,8 @@ class Claim:
                 os.close(descriptor)
                 raise
             os.close(descriptor)  # its holder gave it up, and removed it, between our opening and locking it
+        if missing is not None:  # nor can it be made: below /proc, or a link to what is not there
+            raise missing
         raise InUseError(_refusal(self.path))
 
 
@@ -152,6 +157,13 @@ def _holder(path: Path) -> dict[str, object]:
     return {}
 
 
+def holder_of(folder: str | Path) -> str:
+    """Who holds a claim on a folder, or did last and was killed: "process 7 on host since 2026-01-02 03:04:05"."""
+    holder = _holder(Path(folder) / CLAIM_NAME)
+    who = f"process {shown(holder.get('pid'))} on {shown(holder.get('host'))} since {shown(holder.get('since'))}"
+    return who if holder else "another process"
+
+
 def _is_abandoned(path: Path) -> bool:
     holder = _holder(path)
     pid = holder.get("pid")
@@ -159,9 +171,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _refusal(path: Path) -> str:
-    holder = _holder(path)
-    who = f"process {shown(holder.get('pid'))} on {shown(holder.get('host'))} since {shown(holder.get('since'))}"
     return (
-        f"{shown_path(path.parent)} is in use by {who if holder else 'another process'}; wait for its end, or choose "
-        f"another name (if it has ended, delete {CLAIM_NAME} in that folder)"
+        f"{shown_path(path.parent)} is in use by {holder_of(path.parent)}; wait for its end, or choose another name "
+        f"(if it has ended, delete {CLAIM_NAME} in that folder)"
     )

@@ -89,7 +89,7 @@ def refuse_unwritable(path: str | Path) -> None:
     if "\0" in str(path):
         raise UnwritableError(f"{shown_path(path)} cannot be written")
     try:
-        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        nearest = next(folder for folder in path.absolute().parents if folder.is_symlink() or folder.exists())
         blocked = path.exists() and not path.is_file()
         os.fsencode(path)
     except (OSError, UnicodeError, StopIteration) as error:
@@ -113,9 +113,9 @@ def refuse_unwritable_folder(folder: str | Path, *names: str) -> None:
         try:
             refuse_unwritable(folder / name)
         except UnwritableError as error:
-            nearest = (path for path in (folder, *folder.parents) if os.path.exists(path))
-            file = next((path for path in nearest if not os.path.isdir(path)), None)
-            what = error.what if file is None else f"{shown_path(file)} is a file, and a folder is needed there"
+            nearest = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+            kind = "is a file" if os.path.exists(nearest) else "is a link to nothing"
+            what = error.what if nearest.is_dir() else f"{shown_path(nearest)} {kind}, and a folder is needed there"
             raise UnwritableError(what, "give a folder that you may write to, or that is yet to be made") from error
 
 

@@ -43,6 +43,11 @@ def glyphs():
     return make_glyphs(num_classes=5, per_class=6, seed=77).images.reshape(5, 6, 28, 28)
 
 
+def test_the_tests_of_a_group_are_known_as_such_to_what_hands_them_out(request):
+    groups = request.config.getoption("loadgroup", False)  # of a process of pytest-xdist
+    assert request.node.nodeid.endswith("@kept graphs") == groups  # else each process makes their fixtures
+
+
 @pytest.mark.no_cover  # lines that others run
 @pytest.mark.parametrize("backend", ["onnx", "auto"])
 def test_answers_are_those_of_torch(kept, glyphs, backend):

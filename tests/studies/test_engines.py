@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ import time
 import pytest
 import torch
 
-from fastslow.claims import InUseError
+from fastslow.claims import Claim, InUseError
+from fastslow.cli import main
 from fastslow.errors import InputError
 from fastslow.processes import is_alive
+from fastslow.studies import STUDIES, load_study
 from fastslow.studies.base import reproduce
 from fastslow.studies.engines import load_engine
 from fastslow.studies.engines.base import Here
@@ -88,6 +91,12 @@ def begun(study, tmp_path):
     )  # fmt: skip
 
 
+def workers_of(study):
+    """Both, once both have begun."""
+    texts = [path.read_text(encoding="utf-8") for path in study.tries("stuck*")]
+    return [int(text) for text in texts] if len(texts) == 2 and all(texts) else []
+
+
 def awaited(condition):
     deadline = time.monotonic() + 60
     while not (found := condition()):
@@ -101,11 +110,7 @@ def test_ctrl_c_stops_all_workers_in_one_line_and_the_same_command_goes_on(hard,
     study = hard()
     process = begun(study, tmp_path)
 
-    def workers():
-        texts = [path.read_text(encoding="utf-8") for path in study.tries("stuck*")]
-        return [int(text) for text in texts if text] if len(texts) == 2 and all(texts) else []
-
-    pids = awaited(workers)
+    pids = awaited(lambda: workers_of(study))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -122,6 +127,35 @@ def test_ctrl_c_stops_all_workers_in_one_line_and_the_same_command_goes_on(hard,
     assert page.count("stuck") == 2
     assert "| plain |" in page
     assert said.splitlines()[-1] == "3 of 3 done"
+
+
+@no_windows
+def test_workers_of_a_killed_process_stop_and_its_cells_are_free_again(hard, tmp_path):
+    study = hard()
+    process = begun(study, tmp_path)
+    pids = awaited(lambda: workers_of(study))
+    process.kill()
+    process.communicate()
+    awaited(lambda: not [pid for pid in pids if is_alive(pid)])
+    assert not list((tmp_path / "results" / "claims").rglob("*"))
+
+
+def test_a_cell_that_another_process_runs_is_left_to_it_by_its_number(hard, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(STUDIES, "hard", "studies.hard_study:STUDY")
+    study = load_study("hard")
+    with contextlib.ExitStack() as held:
+        for cell in study.cells("cpu"):
+            held.enter_context(Claim(tmp_path / "results" / "claims" / cell.key))
+        for engine in ("here", "local"):
+            with pytest.raises(SystemExit):
+                main(["reproduce", "hard", "--results", str(tmp_path / "results"), "--engine", engine])
+            *lines, last = capsys.readouterr().err.splitlines()
+            left = [line for line in lines if line.startswith(f"left to process {os.getpid()} on ")]
+            assert sorted(line.rpartition(", which runs it: ")[2] for line in left) == sorted(
+                cell.key for cell in study.cells("cpu")
+            )
+            assert "done" not in "".join(lines)
+            assert "holds no result of study hard yet" in last
 
 
 def test_what_another_cell_keeps_busy_is_tried_again_after_the_others(tmp_path):

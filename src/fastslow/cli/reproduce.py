@@ -64,7 +64,7 @@ def reproduce(
     where = load_engine(engine, results=wanted.results, workers=workers, address=address, slurm=asked)
     page = run(
         found, results=wanted.results, budget=wanted.budget, part=index, selection=wanted.selection(cell), engine=where,
-        on_progress=_say_begun, on_end=None if engine == "here" else _say_ended,
+        on_progress=_say_begun, on_end=_say_held if engine == "here" else _say_ended,
     )  # fmt: skip
     _show(page, out)
 
@@ -78,7 +78,14 @@ def _say_ended(progress: CellProgress) -> None:
     if progress.reason:
         then = "it is tried again after the others" if progress.again else "it is left out"
         text += f"; {progress.cell.key}: {progress.reason}; {then}"
-    print(text, file=sys.stderr)
+    if not progress.held_by:
+        print(text, file=sys.stderr)
+    _say_held(progress)
+
+
+def _say_held(progress: CellProgress) -> None:
+    if progress.held_by:
+        print(f"left to {progress.held_by}, which runs it: {progress.cell.key}", file=sys.stderr)
 
 
 def _show(page: Page, out: Path | None) -> None:

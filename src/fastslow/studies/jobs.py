@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastslow.claims import Claim, InUseError
+from fastslow.claims import Claim, InUseError, holder_of
 from fastslow.errors import InputError, shown_reason
 from fastslow.protocol.result import Cell, Result, read_result, write_result
 from fastslow.training.interruption import Interrupted
@@ -29,12 +29,14 @@ class Outcome(NamedTuple):
         result: of it; None where there is none, for a reason or because another process runs it.
         reason: why it could not be run, in words; empty if nothing went wrong.
         again: another try may go better.
+        held_by: the other process that runs it; empty if none does.
     """
 
     cell: Cell
     result: Result | None = None
     reason: str = ""
     again: bool = False
+    held_by: str = ""
 
 
 class Job(NamedTuple):
@@ -62,25 +64,28 @@ class Job(NamedTuple):
             ValueError: if the study gives the result of another cell.
             Interrupted: if the user stops it.
         """
+        claimed = self.folder / "claims" / self.cell.key
         try:
-            return Outcome(self.cell, self._result())
-        except InputError as error:
-            # What another process keeps busy, such as an encoder that several cells start from, it gives free again.
-            return Outcome(self.cell, reason=str(error), again=isinstance(error, InUseError))
-
-    def _result(self) -> Result | None:
-        try:
-            claim = Claim(self.folder / "claims" / self.cell.key)
+            claim = Claim(claimed)
         except InUseError:
-            return None  # another process runs it
+            return Outcome(self.cell, held_by=holder_of(claimed))
+        except InputError as error:
+            return Outcome(self.cell, reason=str(error))
         with claim:
-            if self.file.exists():
-                return read_result(self.file)
-            result = self.study.run(self.cell, self.folder / RUNS / self.cell.key)
-            if result.cell.key != self.cell.key:
-                raise ValueError(f"study {self.study.name} gave a result of {result.cell.key} for {self.cell.key}")
-            write_result(self.file, result)
-            return result
+            try:
+                return Outcome(self.cell, self._result())
+            except InputError as error:
+                # What another process keeps busy, such as an encoder that several cells need, it gives free again.
+                return Outcome(self.cell, reason=str(error), again=isinstance(error, InUseError))
+
+    def _result(self) -> Result:
+        if self.file.exists():
+            return read_result(self.file)
+        result = self.study.run(self.cell, self.folder / RUNS / self.cell.key)
+        if result.cell.key != self.cell.key:
+            raise ValueError(f"study {self.study.name} gave a result of {result.cell.key} for {self.cell.key}")
+        write_result(self.file, result)
+        return result
 
 
 def work(job: Job) -> Outcome:

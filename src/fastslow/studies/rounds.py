@@ -23,6 +23,7 @@ class CellProgress(NamedTuple):
         total: cells of the part.
         reason: why it could not be run; empty if it was, or as it is begun.
         again: it will be tried again.
+        held_by: the other process that runs it, once it has been looked at; empty if none does.
     """
 
     cell: Cell
@@ -30,6 +31,7 @@ class CellProgress(NamedTuple):
     total: int
     reason: str = ""
     again: bool = False
+    held_by: str = ""
 
 
 Report = Callable[[CellProgress], None]
@@ -53,7 +55,7 @@ def run_in_rounds(
     left = {job.cell.key: job for job in jobs}
     for tried in range(TRIES):
         with closing(engine.run(_begun(left, len(jobs), on_progress))) as outcomes:
-            for cell, result, reason, again in outcomes:
+            for cell, result, reason, again, held_by in outcomes:
                 job, once_more = left[cell.key], again and tried + 1 < TRIES
                 if not once_more:
                     del left[cell.key]
@@ -61,7 +63,7 @@ def run_in_rounds(
                 if result is not None and not job.file.exists():  # run on a machine that does not share the folder
                     write_result(job.file, result)
                 if on_end is not None:
-                    on_end(CellProgress(cell, len(jobs) - len(left), len(jobs), reason, once_more))
+                    on_end(CellProgress(cell, len(jobs) - len(left), len(jobs), reason, once_more, held_by))
         if not left:
             break
     # One that was killed just after it had written its result needs no other try.

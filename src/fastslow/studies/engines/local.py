@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from multiprocessing import resource_tracker
@@ -88,7 +89,18 @@ def _answer(job: Job, pipe: Connection, log: Path) -> None:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped, it clears up; training writes a checkpoint
-    pipe.send(work(job))
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
+    outcome = work(job)
+    with contextlib.suppress(BrokenPipeError):  # the first process was killed
+        pipe.send(outcome)
+
+
+def _end_with_the_first() -> None:
+    """Stops this process once the one that gave it the job has ended, however: nobody would look at its outcome."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager
