@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import cyclopts
@@ -16,6 +17,7 @@ import torch
 
 from fastslow import cli
 from fastslow.cli import main
+from fastslow.cli.console import show_notes_as_lines
 from fastslow.errors import InputError
 
 LONG = "x" * 300
@@ -265,6 +267,7 @@ def test_a_disk_that_fills_up_while_writing_is_no_traceback_and_leaves_nothing(t
     code = f"""
 import resource
 from fastslow.cli import main
+from fastslow.cli.console import show_notes_as_lines
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 main(["table", {str(RESULTS)!r}, "--out", {str(tmp_path / "table.md")!r}])
 """
@@ -295,3 +298,14 @@ def test_ctrl_c_while_the_command_is_being_imported_is_no_traceback(tmp_path):
 def test_the_command_is_the_entry_that_catches_it():
     project = tomllib.loads((RESULTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {"fastslow": "fastslow.__main__:main"}
+
+
+def test_what_the_library_warns_users_of_is_a_line_and_programmers_see_the_place(monkeypatch, recwarn):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    show_notes_as_lines()
+    warnings.warn("all are taken\nfor photographs", stacklevel=1)
+    warnings.warn("of a former version", FutureWarning, stacklevel=1)
+    note, other = (warnings.formatwarning(w.message, w.category, w.filename, w.lineno, w.line) for w in recwarn.list)
+    assert note == "note: all are taken for photographs\n"
+    assert "test_failures.py" in other
+    assert "FutureWarning: of a former version\n" in other

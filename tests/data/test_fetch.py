@@ -166,6 +166,11 @@ def test_a_wrong_file_is_replaced_only_by_a_right_one(server, tmp_path):
     assert path.read_bytes() == b"truncated"
     fetch_toy(server, tmp_path, "good")
     assert path.read_bytes() == CONTENT
+    assert path.with_name(f"{FILE}.before").read_bytes() == b"truncated"
+    path.write_bytes(b"of somebody else")
+    fetch_toy(server, tmp_path, "good")
+    assert path.with_name(f"{FILE}.before2").read_bytes() == b"of somebody else"
+    assert path.with_name(f"{FILE}.before").read_bytes() == b"truncated"
 
 
 def test_a_second_download_at_once_is_refused_and_spoils_nothing(server, tmp_path):

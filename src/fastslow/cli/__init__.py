@@ -7,7 +7,7 @@ import sys
 
 import cyclopts
 
-from fastslow.cli.console import flush, show_what_can_be_shown
+from fastslow.cli.console import flush, show_notes_as_lines, show_what_can_be_shown
 from fastslow.cli.failures import Failure, failure
 from fastslow.cli.numbers import exactly
 
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     A fault of ours ends in its traceback, and so does everything with FASTSLOW_DEBUG=1 in the environment.
     """
     show_what_can_be_shown()
+    show_notes_as_lines()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         if not words or words[0] in app.help_flags:

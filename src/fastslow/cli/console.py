@@ -6,10 +6,13 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_FOR_PROGRAMMERS = warnings.formatwarning
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -24,6 +27,19 @@ def show_what_can_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def show_notes_as_lines() -> None:
+    """Has warnings for users shown as a line, without the place in the code, which is for programmers."""
+    warnings.formatwarning = _as_line
+
+
+def _as_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    if category is UserWarning:
+        return f"note: {' '.join(str(message).split())}\n"
+    return _FOR_PROGRAMMERS(message, category, filename, lineno, line)
 
 
 def flush() -> None:

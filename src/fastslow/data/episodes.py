@@ -80,8 +80,8 @@ class EpisodeSampler:
         if self.num_classes < n_way:
             raise InputError(
                 f"{n_way}-way episodes need {n_way} classes with at least {n_shot} + {n_query} images "
-                f"(n_shot + n_query), but of {len(classes)} classes {self.num_classes} have as "
-                "many; lower n_way, n_shot or n_query, or give more data"
+                f"(shots and queries), but of {len(classes)} classes {self.num_classes} have as "
+                "many; take fewer classes, shots or queries, or give more data"
             )
         self._by_class = labels.argsort(stable=True)  # image indices, class after class
         self._classes = classes[large_enough]

@@ -59,8 +59,8 @@ class GroupedEpisodeSampler(EpisodeSampler):
         if not self.num_groups:
             raise InputError(
                 f"{n_way}-way episodes within one group need {n_way} of its classes with at least {n_shot} + {n_query} "
-                f"images, but the largest of {len(found)} groups has {int(sizes.max())}; lower n_way, n_shot or "
-                "n_query, or draw from all groups"
+                f"images, but the largest of {len(found)} groups has {int(sizes.max())}; take fewer "
+                "classes, shots or queries, or draw from all groups"
             )
         self._keep_groups(labels, group_of, sizes >= n_way)
 

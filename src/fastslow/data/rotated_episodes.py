@@ -43,7 +43,7 @@ class RotatedEpisodeSampler(EpisodeSampler):
         if self._num_upright < n_way:
             raise InputError(
                 f"{n_way}-way episodes of different characters need {n_way} of them with at least {n_shot} + {n_query} "
-                f"images, but {self._num_upright} have as many; lower n_way, n_shot or n_query, or give more data"
+                f"images, but {self._num_upright} have as many; take fewer classes, shots or queries, or give more data"
             )
 
     def _draw_classes(self, num_tasks: int) -> Int64[Tensor, "tasks ways"]:

@@ -36,7 +36,7 @@ def fetch_files(
 
     A file goes to `name` inside the data folder, first as `FILE.part`, which a later call resumes; it gets
     its name when its checksums agree. A file that is here already with the right checksums is left as it is;
-    one with others is replaced, once the right one has arrived.
+    one with others is renamed to `FILE.before`, once the right one has arrived.
 
     Args:
         name: the data set, as its folder is called.
@@ -88,6 +88,13 @@ def _unwritable(folder: Path, error: Exception) -> InputError:
     )
 
 
+def _set_aside(path: Path) -> None:
+    """Renames a file that is here with other content: whoever put it there may want it."""
+    if path.exists():
+        names = (path.with_name(f"{path.name}.before{number}") for number in ("", *range(2, 1000)))
+        path.rename(next(name for name in names if not name.exists()))
+
+
 def _fetch_file(urls: Sequence[str], target: Path, checksums: Mapping[str, str], num_bytes: int) -> None:
     """Downloads one file from the first address that gives the right one."""
     part = target.with_name(f"{target.name}.part")
@@ -102,6 +109,7 @@ def _fetch_file(urls: Sequence[str], target: Path, checksums: Mapping[str, str],
             with in_words(target):
                 with part.open("rb+") as file:
                     os.fsync(file.fileno())  # or a power cut could leave the name without all of the bytes
+                _set_aside(target)
                 part.replace(target)
             return
         failures.append(f"{url} ({reason})")
