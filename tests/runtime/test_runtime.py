@@ -10,6 +10,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -221,6 +222,17 @@ def test_copies_know_what_was_learned_and_learn_by_themselves(model, glyphs, cop
     np.testing.assert_array_equal(other.decision_function(glyphs[:2, 1]), model.decision_function(glyphs[:2, 1]))
     other.learn(glyphs[2:3, 0], NAMES[2:3])
     assert (len(model.classes), len(other.classes)) == (2, 3)
+
+
+def test_several_threads_teach_it_while_others_ask(model, glyphs):
+    def teach(number):
+        return model.learn(glyphs[number // 4, number % 4][None], [number // 4]).predict(glyphs[:5, 5])
+
+    with ThreadPoolExecutor(4) as threads:
+        for one in [threads.submit(teach, number) for number in range(20)]:
+            assert len(one.result(timeout=60)) == 5
+    assert sorted(model.classes) == [0, 1, 2, 3, 4]
+    assert int((model.state["state.usage"] > 0).sum()) == 20
 
 
 def test_a_pickle_whose_files_are_gone_is_refused_by_name(copied):

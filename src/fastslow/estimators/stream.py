@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from fastslow.alone import alone
 from fastslow.data.labels import checked_labels, refuse_mixed
 from fastslow.data.preparation import Ink
 from fastslow.errors import InputError
-from fastslow.estimators.alone import alone
 from fastslow.estimators.answers import as_one
 from fastslow.estimators.conventions import Conventions, as_array, as_list, in_order, refuse_continuous
 from fastslow.estimators.corrections import Corrections

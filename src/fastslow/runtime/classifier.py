@@ -91,8 +91,8 @@ class ExportedClassifier(FewShotLearner):
     def _learned(self, drawings: Prepared, numbers: Int64[np.ndarray, "1 images"]) -> State:
         return self._graphs.learn(self._graphs.embed(drawings), numbers, self._state)
 
-    def _logits(self, drawings: Prepared) -> Float32[np.ndarray, "images classes"]:
-        logits: np.ndarray = self._graphs.answer(self._graphs.embed(drawings), self._state)[0]
+    def _logits(self, drawings: Prepared, state: State) -> Float32[np.ndarray, "images classes"]:
+        logits: np.ndarray = self._graphs.answer(self._graphs.embed(drawings), state)[0]
         return logits
 
     def self_test(self) -> None:
