@@ -25,6 +25,8 @@ from fastslow.data import make_glyphs
 from fastslow.errors import InputError
 from fastslow.estimators.images import prepared_images
 from fastslow.export.folder import export_model
+from fastslow.export.graphs import _images, _state, examples_at_once
+from fastslow.export.state import state_tensors
 from fastslow.files import read_json, write_json
 from fastslow.methods.files import save_model
 from fastslow.runtime import ExportedClassifier
@@ -147,6 +149,23 @@ def test_other_models_answer_as_they_did(changes, tmp_path, glyphs):
     theirs = ExportedClassifier(tmp_path, threads=1)
     theirs.self_test()
     assert largest_gap(FewShotClassifier(built_model), theirs, glyphs, 10) < 1e-5
+
+
+@pytest.mark.parametrize("changes", [{"num_slots": 1}, {"control": "write_where_read"}])
+def test_a_memory_that_learns_one_example_at_a_time_is_traced_so(changes):
+    method = built(name="default", **SMALL, **changes).method
+    with torch.no_grad():
+        state, growing = _state(method)
+        features, labels = method.embed(_images(method)).unsqueeze(0), torch.zeros(1, 3, dtype=torch.int64)
+        wanted = state_tensors(method.learn(features, labels))
+    assert examples_at_once(method) == 1
+    assert growing == ({}, {})
+    assert all(torch.allclose(state[name], part, atol=1e-6) for name, part in wanted.items())
+
+
+def test_images_too_small_to_be_measured_on_are_refused_by_their_size(tmp_path):
+    with pytest.raises(InputError, match=r"got a model of images of 7 pixels; .* 8 pixels or more"):
+        export_model(built(name="default", image_size=7, **SMALL), tmp_path)
 
 
 @pytest.mark.parametrize("method", ["maml", "nmn"])
