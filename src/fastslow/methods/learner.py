@@ -109,15 +109,13 @@ class FewShotLearner(Shared, ABC):
                 forgetting some; nothing has been learned then.
         """
         labels = checked_labels(labels)
-        return self._learn(self._checked(images), labels)
-
-    @alone
-    def _learn(self: LearnerT, drawings: Prepared, labels: list[Hashable]) -> LearnerT:
-        num_examples = self._num_examples + len(drawings)
-        refuse_overfull(num_examples, self.max_examples)
-        classes = classes_after(self._classes, labels, num_images=len(drawings), max_classes=self.max_classes)
-        state = self._learned(drawings, np.array([[classes[label] for label in labels]], np.int64))
-        self._classes, self._num_examples, self._state = classes, num_examples, state
+        drawings = _prepared(self, images)
+        with self._lock:
+            num_examples = self._num_examples + len(drawings)
+            refuse_overfull(num_examples, self.max_examples)
+            classes = classes_after(self._classes, labels, num_images=len(drawings), max_classes=self.max_classes)
+            state = self._learned(drawings, np.array([[classes[label] for label in labels]], np.int64))
+            self._classes, self._num_examples, self._state = classes, num_examples, state
         return self
 
     def decision_function(self, images: ArrayLike) -> np.ndarray:
@@ -136,19 +134,15 @@ class FewShotLearner(Shared, ABC):
         names, logits = self._asked(images)
         return [names[best] for best in logits.argmax(-1)]
 
-    @alone
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles, which are made while others go on teaching; the lock does not travel."""
-        return dict(vars(self))
-
     def _asked(self, images: ArrayLike) -> tuple[tuple[Hashable, ...], np.ndarray]:
         """The classes learned when this is called, and logits of them."""
         with self._lock:
             names, state = self.classes, self._state
         if not names:
             raise InputError("no class has been learned yet; call learn(images, labels) first")
-        return names, self._logits(self._checked(images), state)[:, : len(names)]
+        return names, self._logits(_prepared(self, images), state)[:, : len(names)]
 
-    def _checked(self, images: ArrayLike) -> Prepared:
-        """Images in [0, 1], prepared."""
-        return prepared_drawings(images, size=self.image_size, ink=self.ink, crop=self.crop)[:, None]
+
+def _prepared(learner: FewShotLearner, images: ArrayLike) -> Prepared:
+    """Images in [0, 1] as a learner looks at them."""
+    return prepared_drawings(images, size=learner.image_size, ink=learner.ink, crop=learner.crop)[:, None]
