@@ -382,7 +382,7 @@ def test_options_that_do_not_exist_are_refused(exported, monkeypatch):
 @pytest.mark.usefixtures("as_users_call_it")
 def test_threads_are_whole_numbers_of_any_kind_and_the_folder_a_path(exported):
     assert ExportedClassifier(exported, threads=np.uint8(1)).image_size > 0
-    for threads in (True, "2", 1.5, np.float64(1), -1):
+    for threads in (True, "2", 1.5, np.float64(1), -1, 1025, 2**40):
         with pytest.raises(InputError, match=r"got threads=.*; give at least 1"):
             ExportedClassifier(exported, threads=threads)
     with pytest.raises(InputError, match="got path=None; the path of a folder was expected"):
