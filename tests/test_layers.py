@@ -9,7 +9,7 @@ import fastslow
 
 SOURCE = Path(fastslow.__file__).parent
 FLOORS = (
-    ("errors", "checks", "processes", "files", "claims", "config", "tensors", "ports"),
+    ("errors", "checks", "processes", "files", "claims", "config", "tensors", "ports", "alone"),
     ("core", "data"),
     ("methods",),
     ("protocol", "runtime"),

@@ -53,6 +53,25 @@ def refuse_unless_positive(name: str, value: Any, unit: str = "") -> float:  # n
     return number
 
 
+def refuse_unless_flag(name: str, value: Any) -> bool:  # noqa: ANN401 - from users
+    """Refuses what is neither true nor false, as the text "false", which Python takes for true; 0 and 1 are taken.
+
+    Returns:
+        The flag as Python's own: keep that, for NumPy's are taken too.
+
+    Raises:
+        InputError: the message has the name and the value.
+    """
+    if not (isinstance(value, bool) or _is_numpys_flag(value) or (is_real(value) and value in (0, 1))):
+        raise InputError(f"got {name}={shown(value)}; True or False was expected")
+    return bool(value)
+
+
+def _is_numpys_flag(value: object) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.bool_)
+
+
 def _is_span(value: object) -> bool:
     """Whether a value is NumPy's span of time, which calls itself a whole number; who has one has NumPy."""
     numpy = sys.modules.get("numpy")

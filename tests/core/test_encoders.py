@@ -146,6 +146,8 @@ def test_refuses_images_of_another_type(kind):
 
 
 def test_refuses_blocks_that_leave_nothing_and_flags_that_do_not_fit():
+    with pytest.raises(InputError, match="got no channels; an encoder has at least one block"):
+        ConvEncoder(channels=())
     with pytest.raises(InputError, match="3 blocks halve images of 7 pixels to nothing; use images of at least 8"):
         ConvEncoder(image_size=7)
     with pytest.raises(InputError, match="got 3 blocks and 2 residual flags; give one flag per block"):

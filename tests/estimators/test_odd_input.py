@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fastslow import FastSlowClassifier, load_pretrained
+from fastslow import FastSlowClassifier, FewShotClassifier, load_model, load_pretrained, preset
 from fastslow.data import make_glyphs
 from fastslow.errors import InputError
+from fastslow.runtime import ExportedClassifier
 
 VECTORS, NUMBERS = np.eye(3, 4), np.arange(3)
 DRAWINGS = make_glyphs(num_classes=3, per_class=1, seed=0).images.numpy()
@@ -78,3 +79,21 @@ def test_wrappings_that_hide_nothing_are_taken():
         assert learner.predict_one(values[1]) == 1
     with pytest.raises(InputError, match="the example cannot be made an array"):
         learner.predict_one([[1], [1, 2]])
+
+
+@pytest.mark.usefixtures("as_users_call_it")
+@pytest.mark.parametrize("value", ["false", None, 2, 0.5, [True]])
+def test_an_option_that_is_neither_true_nor_false_is_refused(value, tmp_path):
+    model = load_model("pretrained:omniglot-5w1s-fast")
+    for name, make in {
+        "crop": lambda: FewShotClassifier(model, crop=value),
+        "slow": lambda: FastSlowClassifier(None, slow=value).fit(VECTORS, NUMBERS),
+        "doubt_labels": lambda: FastSlowClassifier(None, doubt_labels=value).fit(VECTORS, NUMBERS),
+        "int8": lambda: ExportedClassifier(tmp_path, int8=value),
+        "write_gate": lambda: preset("default", write_gate=value),
+        r"residual\[0\]": lambda: preset("paper", residual=(value,) * 3),
+    }.items():
+        with pytest.raises(InputError, match=rf"got {name}=.*; True or False was expected"):
+            make()
+    for true in (1, np.True_):
+        assert preset("default", views=true).views is True

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from exported_sample import SMALL, built
 from fastslow import FastSlowClassifier
+from fastslow.data import make_glyphs
 from fastslow.errors import InputError
+from fastslow.methods.files import save_model
 from fastslow.tensors import load_tensors, save_tensors
 
 
@@ -80,6 +83,19 @@ def test_a_shipped_model_is_known_by_its_name_and_weights(tmp_path):
     save_tensors(path, tensors, header | {"model_sha256": "0" * 64})
     with pytest.raises(InputError, match="was saved with another model than 'omniglot-5w1s-fast'"):
         FastSlowClassifier.load(path)
+
+
+def test_a_model_whose_file_is_elsewhere_now_is_named_and_can_be_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_model("model.safetensors", built(name="default", **SMALL))
+    drawings = make_glyphs(num_classes=2, per_class=1, seed=3).images.numpy()
+    FastSlowClassifier("model.safetensors").fit(drawings, ["a", "b"]).save("learner.safetensors")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(InputError, match=r"without the model 'model\.safetensors', .* place in load\(path"):
+        FastSlowClassifier.load("../learner.safetensors")
+    again = FastSlowClassifier.load("../learner.safetensors", "../model.safetensors")
+    assert again.predict(drawings).tolist() == ["a", "b"]
 
 
 def test_a_model_of_ones_own_has_to_be_given_again_and_be_the_same(tmp_path):

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fastslow import FastSlowClassifier
+from exported_sample import SMALL, built
+from fastslow import FastSlowClassifier, FewShotClassifier
+from fastslow.data import make_glyphs
 from fastslow.estimators.answers import answers_in_full
 from stream_sample import all_that_is_known, clouds
 
@@ -66,3 +68,20 @@ def test_the_lock_does_not_travel(protocol):
             assert found.result(timeout=60) == all_that_is_known(learner, vectors)
     assert learner.examples_ == again.examples_
     assert np.array_equal(learner.classes_, again.classes_)
+
+
+def test_a_learner_of_few_classes_loses_nothing_that_threads_teach_it():
+    drawings = make_glyphs(num_classes=12, per_class=1, seed=3).images.numpy()
+    learner = FewShotClassifier(built(name="default", n_way=12, **SMALL))
+
+    def teach(number):
+        return learner.learn(drawings[number : number + 1], [number]).predict(drawings)
+
+    with ThreadPoolExecutor(12) as threads:
+        answers = [one.result(timeout=60) for one in [threads.submit(teach, number) for number in range(12)]]
+        answers.append(pickle.loads(pickle.dumps(learner)).predict(drawings))
+    assert sorted(learner.classes) == list(range(12))
+    assert all(len(answer) == 12 for answer in answers)
+    assert "_lock" not in vars(copy.copy(learner))
+    with pytest.raises(ValueError, match="got 33 examples in a task"):  # all twelve are counted
+        learner.learn(drawings[[0] * 21], [0] * 21)

@@ -40,3 +40,9 @@ def test_what_32_bits_hold_is_taken():
     learner = FastSlowClassifier(None).fit(vectors, LABELS)
     learner.learn_one(np.full(5, 1.7e9), 5).partial_fit(np.full((1, 5), 1.7e9), [6])  # one row has no spread
     FastSlowClassifier(None).fit((vectors + 1e9).astype(np.float32), LABELS)  # nothing is rounded any more
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_32_bits_are_refused_in_words_alone():
+    with pytest.raises(InputError, match="NaN or infinity among the features"):
+        FastSlowClassifier(None).fit([[1e39, 1.0]], ["a"])

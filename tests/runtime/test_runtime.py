@@ -10,6 +10,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -24,6 +25,8 @@ from fastslow.data import make_glyphs
 from fastslow.errors import InputError
 from fastslow.estimators.images import prepared_images
 from fastslow.export.folder import export_model
+from fastslow.export.graphs import _images, _state, examples_at_once
+from fastslow.export.state import state_tensors
 from fastslow.files import read_json, write_json
 from fastslow.methods.files import save_model
 from fastslow.runtime import ExportedClassifier
@@ -148,6 +151,23 @@ def test_other_models_answer_as_they_did(changes, tmp_path, glyphs):
     assert largest_gap(FewShotClassifier(built_model), theirs, glyphs, 10) < 1e-5
 
 
+@pytest.mark.parametrize("changes", [{"num_slots": 1}, {"control": "write_where_read"}])
+def test_a_memory_that_learns_one_example_at_a_time_is_traced_so(changes):
+    method = built(name="default", **SMALL, **changes).method
+    with torch.no_grad():
+        state, growing = _state(method)
+        features, labels = method.embed(_images(method)).unsqueeze(0), torch.zeros(1, 3, dtype=torch.int64)
+        wanted = state_tensors(method.learn(features, labels))
+    assert examples_at_once(method) == 1
+    assert growing == ({}, {})
+    assert all(torch.allclose(state[name], part, atol=1e-6) for name, part in wanted.items())
+
+
+def test_images_too_small_to_be_measured_on_are_refused_by_their_size(tmp_path):
+    with pytest.raises(InputError, match=r"got a model of images of 7 pixels; .* 8 pixels or more"):
+        export_model(built(name="default", image_size=7, **SMALL), tmp_path)
+
+
 @pytest.mark.parametrize("method", ["maml", "nmn"])
 def test_what_learns_by_gradients_is_refused_by_name_and_nothing_is_written(method, tmp_path):
     model = built(name="default", method=method, **SMALL)
@@ -221,6 +241,17 @@ def test_copies_know_what_was_learned_and_learn_by_themselves(model, glyphs, cop
     np.testing.assert_array_equal(other.decision_function(glyphs[:2, 1]), model.decision_function(glyphs[:2, 1]))
     other.learn(glyphs[2:3, 0], NAMES[2:3])
     assert (len(model.classes), len(other.classes)) == (2, 3)
+
+
+def test_several_threads_teach_it_while_others_ask(model, glyphs):
+    def teach(number):
+        return model.learn(glyphs[number // 4, number % 4][None], [number // 4]).predict(glyphs[:5, 5])
+
+    with ThreadPoolExecutor(4) as threads:
+        for one in [threads.submit(teach, number) for number in range(20)]:
+            assert len(one.result(timeout=60)) == 5
+    assert sorted(model.classes) == [0, 1, 2, 3, 4]
+    assert int((model.state["state.usage"] > 0).sum()) == 20
 
 
 def test_a_pickle_whose_files_are_gone_is_refused_by_name(copied):
@@ -351,7 +382,7 @@ def test_options_that_do_not_exist_are_refused(exported, monkeypatch):
 @pytest.mark.usefixtures("as_users_call_it")
 def test_threads_are_whole_numbers_of_any_kind_and_the_folder_a_path(exported):
     assert ExportedClassifier(exported, threads=np.uint8(1)).image_size > 0
-    for threads in (True, "2", 1.5, np.float64(1), -1):
+    for threads in (True, "2", 1.5, np.float64(1), -1, 1025, 2**40):
         with pytest.raises(InputError, match=r"got threads=.*; give at least 1"):
             ExportedClassifier(exported, threads=threads)
     with pytest.raises(InputError, match="got path=None; the path of a folder was expected"):

@@ -88,6 +88,8 @@ class ConvEncoder(nn.Module):
         super().__init__()
         image_size = refuse_unless_whole("image_size", image_size, 1)
         channels = [refuse_unless_whole(f"channels[{i}]", size, 1) for i, size in enumerate(channels)]
+        if not channels:
+            raise InputError("got no channels; an encoder has at least one block: give its output channels, as (64,)")
         if image_size < 2 ** len(channels):
             raise InputError(
                 f"{len(channels)} blocks halve images of {image_size} pixels to nothing; "

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 from PIL import Image
 
+from fastslow.checks import refuse_unless_flag
 from fastslow.data.binary import BRIGHT_INK, border_of, clean_binary, not_rounded, smooth
 from fastslow.data.scale import Pixels, in_unit
 from fastslow.errors import InputError, refuse_unknown
@@ -49,10 +50,11 @@ def refuse_unprepared(ink: str, crop: bool) -> None:
     """Refuses options of the preparation that do not exist or do not go together.
 
     Raises:
-        InputError: if `ink` is none of `INKS`, or images are to be cropped to an ink that is not looked for.
+        InputError: if `ink` is none of `INKS`, `crop` neither true nor false, or images are to be cropped to an ink
+            that is not looked for.
     """
     refuse_unknown({"ink": (ink, INKS)})
-    if crop and ink == "as_is":
+    if refuse_unless_flag("crop", crop) and ink == "as_is":
         raise InputError(
             "got crop=True with ink='as_is'; cropping needs drawings: give ink='auto', 'bright' or 'dark' (on the "
             "command line --ink auto), or leave out crop"

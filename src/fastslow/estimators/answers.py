@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from fastslow.alone import alone
 from fastslow.core.gaussian import ClassDistances
 from fastslow.data.checks import refuse_unless_positive, refuse_unless_whole
 from fastslow.data.pillow import without_pillow
 from fastslow.errors import InputError, shown, shown_reason
-from fastslow.estimators.alone import alone
 from fastslow.estimators.conventions import as_array, in_order
 from fastslow.estimators.learned import Learned
 from fastslow.estimators.stream_memory import StreamMemory

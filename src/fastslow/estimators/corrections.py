@@ -6,10 +6,10 @@ import copy
 from abc import abstractmethod
 from typing import Any, TypeVar
 
+from fastslow.alone import alone
 from fastslow.data.checks import refuse_unless_whole
 from fastslow.data.labels import LabelNumbers, checked_labels, refuse_mixed
 from fastslow.errors import InputError, shown
-from fastslow.estimators.alone import alone
 from fastslow.estimators.answers import Answers
 from fastslow.estimators.conventions import refuse_continuous
 from fastslow.estimators.stream_memory import StreamMemory

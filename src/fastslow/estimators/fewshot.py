@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from fastslow.alone import alone
 from fastslow.core.encoders import images_per_pass, in_passes
 from fastslow.core.packed import packed
 from fastslow.data.preparation import Ink
@@ -87,8 +88,11 @@ class FewShotClassifier(FewShotLearner):
         """Where the model runs and `state` lies."""
         return self._device
 
+    @alone
     def to(self, device: str | torch.device) -> FewShotClassifier:
         """Moves the model, with all that it has learned, to a device; images go there by themselves, answers come back.
+
+        No other thread may ask it meanwhile.
 
         Returns:
             This classifier.
@@ -109,10 +113,14 @@ class FewShotClassifier(FewShotLearner):
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             return self.method.learn(self._features(self._on_device(drawings)).unsqueeze(0), labels, self._state)
 
-    def _logits(self, drawings: Prepared) -> Float32[np.ndarray, "images classes"]:
+    def _logits(
+        self,
+        drawings: Prepared,
+        state: Any,  # noqa: ANN401 - as above
+    ) -> Float32[np.ndarray, "images classes"]:
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             features = self._features(self._on_device(drawings)).unsqueeze(0)
-            logits: np.ndarray = self.method.answer(features, self._state)[0].cpu().numpy()
+            logits: np.ndarray = self.method.answer(features, state)[0].cpu().numpy()
         return logits
 
     def _features(self, images: Tensor) -> Tensor:

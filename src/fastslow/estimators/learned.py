@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from fastslow.alone import Shared, alone
 from fastslow.data.preparation import Ink
 from fastslow.errors import InputError
-from fastslow.estimators.alone import Shared, alone
 from fastslow.estimators.features import Features, features_of
 from fastslow.estimators.stream_memory import StreamMemory
 

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from fastslow.alone import alone
+from fastslow.checks import refuse_unless_flag
 from fastslow.data.labels import checked_labels, refuse_mixed
 from fastslow.data.preparation import Ink
 from fastslow.errors import InputError
-from fastslow.estimators.alone import alone
 from fastslow.estimators.answers import as_one
 from fastslow.estimators.conventions import Conventions, as_array, as_list, in_order, refuse_continuous
 from fastslow.estimators.corrections import Corrections
@@ -159,7 +160,7 @@ class FastSlowClassifier(Corrections, Conventions):
 
         Args:
             path: of the file.
-            model: that it had, where it was a module or a function of one's own.
+            model: that it had, where it was a module or a function of one's own, or where its file is now.
 
         Raises:
             ValueError: if the file is missing or damaged, or the model is another one.
@@ -170,8 +171,8 @@ class FastSlowClassifier(Corrections, Conventions):
         """An empty memory, as the arguments have it."""
         encoder, limits = self._encoder(), checked_limits(self.max_examples, self.per_class, self.eviction)
         return StreamMemory(
-            num_features, encoder.prior, limits, slow=bool(self.slow), doubt=bool(self.doubt_labels),
-            source=encoder.sha256,
+            num_features, encoder.prior, limits, slow=refuse_unless_flag("slow", self.slow),
+            doubt=refuse_unless_flag("doubt_labels", self.doubt_labels), source=encoder.sha256,
         )  # fmt: skip
 
     def _teach(

@@ -30,6 +30,10 @@ MAX_BYTES = 2**30
 _PLAIN = (str, int, float, bool)
 
 
+class _NoModelError(InputError):
+    """The model of a learner that is read is not where it was."""
+
+
 @plainly
 def save_stream(path: str | Path, learner: FastSlowClassifier) -> None:
     """Writes a learner, atomically.
@@ -74,7 +78,8 @@ def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noq
     Args:
         path: of the file.
         kind: of learner.
-        model: that it had, where that was a module or a function; that a function is the same one cannot be checked.
+        model: that it had, where that was a module or a function; that a function is the same one cannot be checked. Or
+            where it is now, if its file is no longer where it was.
 
     Raises:
         ValueError: if the file is damaged or of another kind, or the model is not the one that it was saved with.
@@ -86,6 +91,11 @@ def load_stream(path: str | Path, kind: type[T], model: Any = None) -> T:  # noq
     try:
         learner = _restored(kind, tensors, header, model)
         sha256 = learner._encoder().sha256
+    except _NoModelError as error:
+        raise InputError(
+            f"{name} holds a stream learner that cannot be read without the model {error}: bring it back, or give its "
+            "place in load(path, model=...)"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{name} holds a stream learner that cannot be read ({shown_reason(error)})") from error
     if sha256 != header.get("model_sha256"):
@@ -117,10 +127,20 @@ def _restored(
     labels, examples = _labels(header["labels"]), Examples.of(tensors, header["next_id"], header["num_lost"])
     if features is not None:
         learner._features = ((learner.model, learner.ink, learner.crop), features)
+    elif isinstance(learner.model, str):
+        _refuse_without(learner)
     learner.memory_ = _memory(learner, examples, labels)
     if learner.model is None:
         learner.n_features_in_ = examples.num_features
     return learner
+
+
+def _refuse_without(learner: FastSlowClassifier) -> None:
+    """Refuses a learner whose model is in a file that is gone: its place may have been told from another folder."""
+    try:
+        learner._encoder()
+    except InputError as error:
+        raise _NoModelError(f"{shown(learner.model)}, which is not to be had ({shown_reason(error)})") from error
 
 
 def _as_given(threshold: Any) -> float | None:  # noqa: ANN401 - from users

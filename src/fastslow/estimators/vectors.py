@@ -37,7 +37,8 @@ def as_vectors(examples: Any) -> Float[Tensor, "examples features"]:  # noqa: AN
             )
         if np.iscomplexobj(array):
             raise InputError("got numbers with an imaginary part. Complex data not supported: give real numbers")
-        rows = np.array(array, dtype=np.float32, order="C", copy=None if array.flags.writeable else True)
+        with np.errstate(over="ignore"):  # infinity is refused in words
+            rows = np.array(array, dtype=np.float32, order="C", copy=None if array.flags.writeable else True)
     except InputError:
         raise
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:

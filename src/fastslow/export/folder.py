@@ -31,6 +31,8 @@ from fastslow.runtime.manifest import ANSWER, BEGIN, EMBED, EMBED_INT8, FILES, L
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 #: Characters, and drawings of each, that ranges of activations are measured on.
 _CLASSES, _DRAWINGS, _SEED = 100, 4, 20200
+#: The least edge at which ink of these can be told from paper, pixels.
+_LEAST_EDGE = 8
 #: Of what torch is given at a time (`images_per_pass`) a part, but no fewer: onnxruntime is quickest in the cache.
 _SHARE, _LEAST = 8, 4
 
@@ -77,7 +79,8 @@ def export_model(model: TrainedModel, out: Path, *, source: str = "") -> Manifes
         What the manifest says.
 
     Raises:
-        ValueError: see `refuse_unusable`; or if the method learns by gradients, or its answers depend on other queries.
+        ValueError: see `refuse_unusable`; or if the method learns by gradients, its answers depend on other queries, or
+            its images are too small.
     """
     refuse_unusable(out)
     method = _frozen(model)
@@ -115,6 +118,11 @@ def _frozen(model: TrainedModel) -> Method[Any]:
         raise InputError(
             f"got a model of method {shown(model.config.method)} with control {shown(model.config.control)}; only what "
             "learns without gradients and answers each query alone can be exported, such as fastslow or protonet"
+        )
+    if (size := method.encoder.image_size) < _LEAST_EDGE:
+        raise InputError(
+            f"got a model of images of {size} pixels; the characters that an export is measured on can be told at "
+            f"{_LEAST_EDGE} pixels or more: train one with a larger image_size"
         )
     method.encoder = method.encoder.folded()
     return method

@@ -92,7 +92,7 @@ class _Learn(_Verb):
         before = state_of(iter(state), self.like)
         if not isinstance(self.method, MemoryMethod):
             return tuple(state_tensors(self.method.learn(features, labels, before)).values())
-        if examples_at_once(self.method) == 1:
+        if not isinstance(self.method, KeyedNetwork):  # which learns examples side by side, were it one
             features, labels = features[:, 0], labels[:, 0]
         return tuple(state_tensors(self.method.learn_step(features, labels, before)[1]).values())
 

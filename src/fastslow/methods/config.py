@@ -7,7 +7,7 @@ import math
 from numbers import Integral
 from typing import Any, Literal
 
-from fastslow.checks import is_real
+from fastslow.checks import is_real, refuse_unless_flag
 from fastslow.errors import InputError, refuse_unknown, shown
 
 #: The three controllers of a memory (Sec. 3.1), in the order of the paper.
@@ -92,6 +92,10 @@ class ModelConfig:
                 raise InputError(f"got {name}={shown(value)}; give a tuple")
         for name in ("n_way", "image_size", "dim", "num_slots", "predictor_hidden", "projection"):
             object.__setattr__(self, name, _size(name, getattr(self, name), 0 if name == "projection" else 1))
+        for name in ("views", "write_gate"):
+            object.__setattr__(self, name, refuse_unless_flag(name, getattr(self, name)))
+        residual = tuple(refuse_unless_flag(f"residual[{i}]", flag) for i, flag in enumerate(self.residual))
+        object.__setattr__(self, "residual", residual)
         channels = tuple(_size(f"channels[{i}]", size) for i, size in enumerate(self.channels))
         object.__setattr__(self, "channels", channels)  # the class is frozen
         if self.image_size < 2 ** len(self.channels):

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numpy.typing import ArrayLike
 
+from fastslow.alone import Shared, alone
 from fastslow.data.drawings import prepared_drawings
 from fastslow.data.labels import checked_labels, classes_after
 from fastslow.data.preparation import Ink, refuse_unprepared
@@ -22,10 +23,12 @@ Prepared = Float32[np.ndarray, "images 1 height width"]
 LearnerT = TypeVar("LearnerT", bound="FewShotLearner")
 
 
-class FewShotLearner(ABC):
+class FewShotLearner(Shared, ABC):
     """Learns new classes of images from one or a few examples each, at once.
 
     A subclass says what it computes with: sizes, `_begin`, `_learned` and `_logits`. It calls `reset` once it can.
+    Several threads may use one learner: what is taught is learned one after another, and an answer is of what had been
+    learned when it was asked for.
 
     Args:
         ink: whether ink is "bright" or "dark" in the images; "auto" decides image by image. "as_is" is for images that
@@ -66,8 +69,12 @@ class FewShotLearner(ABC):
         """The state after some examples on top of the present one, given the numbers of their classes."""
 
     @abstractmethod
-    def _logits(self, drawings: Prepared) -> Float32[np.ndarray, "images classes"]:
-        """Logits of all classes that there can be."""
+    def _logits(
+        self,
+        drawings: Prepared,
+        state: Any,  # noqa: ANN401 - as above
+    ) -> Float32[np.ndarray, "images classes"]:
+        """Logits of all classes that there can be, of those that a state knows."""
 
     @property
     def classes(self) -> tuple[Hashable, ...]:
@@ -79,6 +86,7 @@ class FewShotLearner(ABC):
         """All that has been learned since `reset`: the method's state for one task."""
         return self._state
 
+    @alone
     def reset(self) -> None:
         """Forgets all classes learned."""
         self._classes: dict[Hashable, int] = {}
@@ -100,19 +108,19 @@ class FewShotLearner(ABC):
             ValueError: if shapes, ranges or numbers do not fit, or the memory cannot hold as many examples without
                 forgetting some; nothing has been learned then.
         """
-        labels, drawings = checked_labels(labels), self._checked(images)
-        num_examples = self._num_examples + len(drawings)
-        refuse_overfull(num_examples, self.max_examples)
-        classes = classes_after(self._classes, labels, num_images=len(drawings), max_classes=self.max_classes)
-        state = self._learned(drawings, np.array([[classes[label] for label in labels]], np.int64))
-        self._classes, self._num_examples, self._state = classes, num_examples, state
+        labels = checked_labels(labels)
+        drawings = _prepared(self, images)
+        with self._lock:
+            num_examples = self._num_examples + len(drawings)
+            refuse_overfull(num_examples, self.max_examples)
+            classes = classes_after(self._classes, labels, num_images=len(drawings), max_classes=self.max_classes)
+            state = self._learned(drawings, np.array([[classes[label] for label in labels]], np.int64))
+            self._classes, self._num_examples, self._state = classes, num_examples, state
         return self
 
     def decision_function(self, images: ArrayLike) -> np.ndarray:
         """Logits of the classes learned so far, shape (images, classes); each image answered as if alone."""
-        if not self._classes:
-            raise InputError("no class has been learned yet; call learn(images, labels) first")
-        return self._logits(self._checked(images))[:, : len(self._classes)]
+        return self._asked(images)[1]
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
         """Probabilities of the classes, in the order of `classes`; shape (images, classes)."""
@@ -123,9 +131,18 @@ class FewShotLearner(ABC):
 
     def predict(self, images: ArrayLike) -> list[Hashable]:
         """The likeliest label of each image."""
-        names = self.classes
-        return [names[best] for best in self.decision_function(images).argmax(-1)]
+        names, logits = self._asked(images)
+        return [names[best] for best in logits.argmax(-1)]
 
-    def _checked(self, images: ArrayLike) -> Prepared:
-        """Images in [0, 1], prepared."""
-        return prepared_drawings(images, size=self.image_size, ink=self.ink, crop=self.crop)[:, None]
+    def _asked(self, images: ArrayLike) -> tuple[tuple[Hashable, ...], np.ndarray]:
+        """The classes learned when this is called, and logits of them."""
+        with self._lock:
+            names, state = self.classes, self._state
+        if not names:
+            raise InputError("no class has been learned yet; call learn(images, labels) first")
+        return names, self._logits(_prepared(self, images), state)[:, : len(names)]
+
+
+def _prepared(learner: FewShotLearner, images: ArrayLike) -> Prepared:
+    """Images in [0, 1] as a learner looks at them."""
+    return prepared_drawings(images, size=learner.image_size, ink=learner.ink, crop=learner.crop)[:, None]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from fastslow.checks import refuse_unless_flag
 from fastslow.data.drawings import prepared_drawings
 from fastslow.data.preparation import Ink
 from fastslow.errors import InputError, as_path, shown, shown_path
@@ -19,6 +20,8 @@ from fastslow.runtime.manifest import read_manifest
 
 #: How far the logits of the self-test may be from those expected: other processors add in another order.
 _TOLERANCE = 1e-3
+#: onnxruntime makes all that it is told to, and of some 100,000 there is no end in sight.
+_MOST_THREADS = 1024
 
 
 class ExportedClassifier(FewShotLearner):
@@ -45,10 +48,15 @@ class ExportedClassifier(FewShotLearner):
     ) -> None:  # fmt: skip
         super().__init__(ink, crop)
         if threads is not None and not _is_count(threads):
-            raise InputError(f"got threads={shown(threads)}; give at least 1, or None for as many as there should be")
-        self.int8, self.folder = int8, as_path(folder, "folder")
+            raise InputError(
+                f"got threads={shown(threads)}; give at least 1 and at most {_MOST_THREADS}, or None for as many as "
+                "there should be"
+            )
+        self.int8, self.folder = refuse_unless_flag("int8", int8), as_path(folder, "folder")
         self._manifest = read_manifest(self.folder)
-        self._graphs = Graphs(self.folder, self._manifest, int8=int8, threads=None if threads is None else int(threads))
+        self._graphs = Graphs(
+            self.folder, self._manifest, int8=self.int8, threads=None if threads is None else int(threads)
+        )
         self.reset()
 
     @property
@@ -91,8 +99,8 @@ class ExportedClassifier(FewShotLearner):
     def _learned(self, drawings: Prepared, numbers: Int64[np.ndarray, "1 images"]) -> State:
         return self._graphs.learn(self._graphs.embed(drawings), numbers, self._state)
 
-    def _logits(self, drawings: Prepared) -> Float32[np.ndarray, "images classes"]:
-        logits: np.ndarray = self._graphs.answer(self._graphs.embed(drawings), self._state)[0]
+    def _logits(self, drawings: Prepared, state: State) -> Float32[np.ndarray, "images classes"]:
+        logits: np.ndarray = self._graphs.answer(self._graphs.embed(drawings), state)[0]
         return logits
 
     def self_test(self) -> None:
@@ -120,6 +128,6 @@ class ExportedClassifier(FewShotLearner):
 
 
 def _is_count(value: Any) -> bool:  # noqa: ANN401 - from users
-    """Whether a value is a whole number of at least 1, of Python or NumPy: `data.checks` needs torch."""
+    """Whether a value is a number of threads, of Python or NumPy: `data.checks` needs torch."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.timedelta64)
-    return whole and int(value) >= 1
+    return whole and 1 <= int(value) <= _MOST_THREADS

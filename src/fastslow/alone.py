@@ -25,6 +25,11 @@ class Shared:
         made._lock = threading.RLock()
         return made
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which are made while others go on."""
+        with self._lock:
+            return dict(vars(self))
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._lock = threading.RLock()  # old pickles make objects without a call
         vars(self).update(state)
