@@ -87,7 +87,8 @@ def test_the_server_has_the_page_and_nothing_else():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert server.server_address[0] == "127.0.0.1"
         found = {}
-        for method, path in (("GET", "/"), ("GET", "/index.html"), ("HEAD", "/"), ("GET", "/../etc/passwd")):
+        paths = (("GET", "/"), ("GET", "/?a=1"), ("GET", "/index.html"), ("HEAD", "/"), ("GET", "/../etc/passwd"))
+        for method, path in paths:
             connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
             connection.request(method, path)
             answer = connection.getresponse()
@@ -97,6 +98,7 @@ def test_the_server_has_the_page_and_nothing_else():
     assert found == {
         ("GET", "/"): (200, b"<p>page</p>"),
         ("GET", "/index.html"): (200, b"<p>page</p>"),
+        ("GET", "/?a=1"): (200, b"<p>page</p>"),
         ("HEAD", "/"): (200, b""),
         ("GET", "/../etc/passwd"): (404, b""),
     }
@@ -105,6 +107,13 @@ def test_the_server_has_the_page_and_nothing_else():
 def test_a_port_that_is_taken_is_refused():
     with page_server("") as server, pytest.raises(InputError, match=f"port {server.server_port} is taken by another"):
         page_server("", server.server_port)
+
+
+@pytest.mark.parametrize("place", ["--out", "--export-site"])
+def test_a_port_for_a_page_that_is_written_is_refused(tmp_path, capsys, place):
+    said = fails(capsys, "play", "--port", "8001", place, str(tmp_path / "p.html"))
+    assert f"got --port 8001 beside {place}; give one of them" in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])

@@ -87,8 +87,10 @@ def test_images_are_files_in_base64(ask, kind):
     shown = [encoded(drawing[0], kind) for drawing in drawings]
     assert client.post("/learn", json={"images": shown, "labels": ["a", "b"]}).status_code == 200
     asked = [encoded(drawing[1], kind) for drawing in drawings]
-    answers = client.post("/predict", json={"images": asked}).json()["answers"]
-    assert [one["label"] for one in answers] == ["a", "b"]
+    lines = "\r\n".join(asked[0][start : start + 76] for start in range(0, len(asked[0]), 76))
+    for images in (asked, [f"data:image/{kind.lower()};base64,{one}" for one in asked], [lines, asked[1]]):
+        answers = client.post("/predict", json={"images": images}).json()["answers"]
+        assert [one["label"] for one in answers] == ["a", "b"]
     refused = client.post("/predict", json={"vectors": [[1.0]]})
     assert "got no images" in refused.json()["error"]
 

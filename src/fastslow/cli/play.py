@@ -31,10 +31,14 @@ def play(
         browser: open it in the browser.
     """
     from fastslow.cli.outputs import refuse_output
+    from fastslow.errors import InputError
     from fastslow.files import refuse_unwritable_folder, write_text
     from fastslow.ports import refuse_no_port
 
     refuse_no_port(port)
+    if port and (out or export_site):
+        place = "--out" if out else "--export-site"
+        raise InputError(f"got --port {port} beside {place}; give one of them: a page that is written is not served")
     paths = [path for path in (out, export_site and export_site / PAGE_NAME) if path is not None]
     refuse_output("--out", out, ".html", ".htm", others={"the model": model})
     if export_site is not None:

@@ -36,7 +36,7 @@ def page_server(page: str, port: int = 0) -> ThreadingHTTPServer:
             self._answer(b"")
 
         def _answer(self, body: bytes) -> None:
-            found = self.path in ("/", "/index.html")
+            found = self.path.partition("?")[0] in ("/", "/index.html")
             self.send_response(200 if found else 404)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(content) if found else 0))

@@ -87,7 +87,10 @@ def _pixels(text: str, name: str, most: int) -> NDArray[Any]:
 
 
 def _from_base64(text: str, name: str) -> bytes:
+    """As browsers and mail have it, too: after `data:image/png;base64,`, and in lines."""
+    head, comma, rest = text.partition(",")
+    data = rest if comma and head.startswith("data:") and head.endswith(";base64") else text
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(data.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(f"{name} is no base64; give the bytes of a PNG or JPEG file in base64") from error
