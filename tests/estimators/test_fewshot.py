@@ -17,6 +17,7 @@ from fastslow.errors import InputError
 from fastslow.methods import build_method
 from fastslow.methods.config import preset
 from fastslow.methods.files import TrainedModel
+from fastslow.methods.learner import _prepared
 
 
 @pytest.fixture(scope="module")
@@ -288,8 +289,8 @@ def test_every_way_in_gives_the_same_answers(model, glyphs, clean_answers, name)
 def test_clean_drawings_reach_the_encoder_unchanged(model, glyphs):
     images = glyphs.reshape(-1, 28, 28)
     expected = torch.from_numpy(images).unsqueeze(1).float() / 255
-    np.testing.assert_array_equal(model._checked(images), expected)
-    np.testing.assert_array_equal(model._checked(expected.squeeze(1)), expected)
+    np.testing.assert_array_equal(_prepared(model, images), expected)
+    np.testing.assert_array_equal(_prepared(model, expected.squeeze(1)), expected)
 
 
 def test_small_drawings_on_pages_of_any_size_are_cropped_to(glyphs):
@@ -303,9 +304,11 @@ def test_small_drawings_on_pages_of_any_size_are_cropped_to(glyphs):
 def test_ink_can_be_said_and_the_preparation_switched_off(glyphs):
     as_is = load_pretrained("omniglot-5w1s-fast", ink="as_is")
     unit = torch.from_numpy(255 - glyphs[:, 0]).unsqueeze(1) / 255
-    np.testing.assert_array_equal(as_is._checked(255 - glyphs[:, 0]), unit)
+    np.testing.assert_array_equal(_prepared(as_is, 255 - glyphs[:, 0]), unit)
     dark = load_pretrained("omniglot-5w1s-fast", ink="dark")
-    np.testing.assert_allclose(dark._checked(255 - glyphs[:, 0]), as_is._checked(glyphs[:, 0]), rtol=1.3e-6, atol=1e-5)
+    np.testing.assert_allclose(
+        _prepared(dark, 255 - glyphs[:, 0]), _prepared(as_is, glyphs[:, 0]), rtol=1.3e-6, atol=1e-5
+    )
     with pytest.raises(InputError, match=r"images\[0\] is blank: no dark ink"):
         dark.learn(glyphs[:, 0], NAMES)
     with pytest.raises(InputError, match="crop=True with ink='as_is'"):

@@ -16,6 +16,7 @@ from fastslow.data.preparation import prepare
 from fastslow.errors import InputError
 from fastslow.methods.config import preset
 from fastslow.methods.files import load_model
+from fastslow.methods.learner import _prepared
 from fastslow.play.page import ENGINE, MODEL, model_bytes, refuse_others
 from play.javascript import needs_node, run_script
 
@@ -84,7 +85,7 @@ def taught(num_classes):
     model.learn(prepared[:num_classes], list(range(num_classes)))
     with torch.inference_mode():
         look = model.method.memory.look(
-            model._features(torch.from_numpy(model._checked(prepared[num_classes:]))).unsqueeze(0), model.state
+            model._features(torch.from_numpy(_prepared(model, prepared[num_classes:]))).unsqueeze(0), model.state
         )
     logits = model.decision_function(prepared[num_classes:])
     return prepared, logits, look.address_weights[0, :, :num_classes].numpy()
