@@ -1,15 +1,29 @@
-"""The results of this repository, each file read once in a process: checked types make reading them all a minute."""
+"""The results of this repository, each file read once in a process, as users read them.
+
+Checked types make it twelve seconds instead of one; tests/protocol/test_result.py checks those of a few.
+"""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
 
+import jaxtyping
+
 from fastslow.protocol.result import Result, read_result
 
 RESULTS = Path(__file__).parents[1] / "results"
 
-read_once = functools.cache(read_result)
+
+@functools.cache
+def read_once(path: Path) -> Result:
+    """What is in a file, types unchecked."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        return read_result(path)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def result_files(pattern: str = "*.json") -> list[Path]:

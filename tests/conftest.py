@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import sys
 import threading
@@ -22,6 +23,17 @@ TINY_MODEL = {
 # The same examples each time, so that one commit passes or fails; HYPOTHESIS_PROFILE=default looks for new ones.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+def pytest_make_parametrize_id(val):
+    """Bytes are named by their number: 64 MiB made an identifier of 256, which each process built and sent."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
+def pytest_collection_finish():
+    """What has been imported and collected stays to the end, so that it need not be searched for garbage each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -97,20 +97,17 @@ def test_parts_of_different_sizes_do_not_belong_together(tmp_path):
         load_mnist(tmp_path, "all")
 
 
-def announcing(*sizes: int, num_values: int) -> bytes:
-    return bytes((0, 0, 8, len(sizes))) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(num_values)
-
-
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("sizes", "num_values", "message"),
     [
-        (announcing(2**32 - 1, 2**32 - 1, 2**32 - 1, num_values=0), "1 to 67108864 were expected"),
-        (announcing(2**26, 1, 2, num_values=9), r"announces \(67108864, 1, 2\) values"),
-        (announcing(0, 2**31, 2**31, num_values=0), "1 to 67108864 were expected"),
-        (announcing(1, 2, 3, num_values=2**26), "announces 6 values, but holds more"),
+        ((2**32 - 1, 2**32 - 1, 2**32 - 1), 0, "1 to 67108864 were expected"),
+        ((2**26, 1, 2), 9, r"announces \(67108864, 1, 2\) values"),
+        ((0, 2**31, 2**31), 0, "1 to 67108864 were expected"),
+        ((1, 2, 3), 2**26, "announces 6 values, but holds more"),
     ],
 )
-def test_a_file_that_announces_or_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path, content, message):
+def test_what_announces_or_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path, sizes, num_values, message):
+    content = bytes((0, 0, 8, len(sizes))) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(num_values)
     path = tmp_path / "x.gz"
     path.write_bytes(gzip.compress(content))
     del content

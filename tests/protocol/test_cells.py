@@ -19,14 +19,14 @@ FILES = result_files()
 
 
 @pytest.mark.no_cover  # lines that others run
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_committed_result_can_be_read_and_bears_the_name_of_its_cell(path):
-    result = read_once(path)
-    assert path.name == f"{result.cell.key}.json"
-    assert result.provenance.command.startswith("fastslow ")
-    if result.cell.study == "fewshot":
-        before = {name: value for name, value in result.cell.options.items() if name == "lengths"}
-        assert fewshot_cell({**result.provenance.options, **before}) == result.cell
+def test_every_committed_result_can_be_read_and_bears_the_name_of_its_cell():
+    for path in FILES:  # one test of all: a thousand tests would take as long again to be handed out
+        result = read_once(path)
+        assert path.name == f"{result.cell.key}.json"
+        assert result.provenance.command.startswith("fastslow "), path.name
+        if result.cell.study == "fewshot":
+            before = {name: value for name, value in result.cell.options.items() if name == "lengths"}
+            assert fewshot_cell({**result.provenance.options, **before}) == result.cell, path.name
 
 
 def test_there_are_committed_results():
