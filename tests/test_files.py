@@ -287,7 +287,7 @@ def test_what_is_missing_a_folder_or_locked_is_refused_by_name(tmp_path, monkeyp
     with pytest.raises(InputError, match=r"there is no file .*file\.json"):
         read_json(tmp_path / "file.json")
     for path in (tmp_path, Path(os.devnull)):
-        with pytest.raises(InputError, match="is a folder or a device; give a file"):
+        with pytest.raises(InputError, match="is a folder, a device or a pipe; give a file"):
             read_json(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_json("a\0b")
@@ -304,7 +304,7 @@ def test_what_is_missing_a_folder_or_locked_is_refused_by_name(tmp_path, monkeyp
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are of Unix")
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="is a folder or a device"):
+    with pytest.raises(InputError, match="is a folder, a device or a pipe"):
         read_json(tmp_path / "pipe")
     with pytest.raises(InputError, match="cannot be written"):
         write_json(tmp_path / "pipe", {})

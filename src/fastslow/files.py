@@ -148,7 +148,7 @@ def read_bytes(path: str | Path, max_bytes: int) -> bytes:
     try:
         about = os.stat(path)
         if not stat.S_ISREG(about.st_mode):
-            raise InputError(f"{name} is a folder or a device; give a file")
+            raise InputError(f"{name} is a folder, a device or a pipe; give a file")
         if about.st_size <= max_bytes:
             with open(path, "rb") as file:
                 return file.read(max_bytes)

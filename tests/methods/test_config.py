@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -103,6 +104,11 @@ def test_unknown_presets_and_options_are_refused():
         ({"residual": True}, "got residual=True; give a tuple"),
         ({"fast_controllers": "input"}, "got fast_controllers='input'; give a tuple"),
         ({"step_size": "1"}, "got step_size='1'; it is learned in logarithms"),
+        ({"inner_rate": math.inf}, "got inner_rate=inf; it must be a positive number, or 0"),
+        ({"inner_rate": -0.1}, "got inner_rate=-0.1; it must be a positive number, or 0"),
+        ({"inner_steps": 1.5}, "got inner_steps=1.5; it must be from 0 to 100000, a whole number"),
+        ({"inner_steps": 1}, "with method='fastslow'; they are options of maml, fomaml, mamlpp: leave them out"),
+        ({"method": "protonet", "inner_rate": 0.1}, "got inner_steps=0, inner_rate=0.1 with method='protonet'"),
     ],
     ids=str,
 )

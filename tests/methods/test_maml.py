@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from fastslow.errors import InputError
 from fastslow.estimators.fewshot import FewShotClassifier
 from fastslow.methods import build_method, maml
-from fastslow.methods.config import preset
+from fastslow.methods.config import MAMLS, preset
 from fastslow.methods.files import TrainedModel
 from fastslow.methods.maml import PUBLISHED, published_inner_loop
 from methods.maml_reference import (
@@ -90,6 +90,21 @@ def test_steps_are_those_of_the_paper():
     method, task = make("maml"), make_task()
     for training, steps in ((True, 1), (False, 3)):
         assert_close(method.train(training).loss(task), loss_by_loops(method, task, steps))
+
+
+@pytest.mark.parametrize("name", MAMLS)
+def test_steps_and_their_size_can_be_told(name):
+    given = preset("paper", method=name, n_way=20, inner_steps=2, inner_rate=0.05)
+    published = build_method(preset("paper", method=name, n_way=20))
+    method = build_method(given)
+    assert (method.steps, method.test_steps, method.rate) == (2, 2, 0.05)
+    assert (published.steps, published.test_steps, published.rate) == (5, 5, 0.1)
+    if name == "mamlpp":
+        assert method.inner_rates.shape[0] == 2
+        assert_close(method.inner_rates, torch.full_like(method.inner_rates, 0.05))
+    few = build_method(preset("paper", method=name, inner_rate=0.05))
+    assert few.rate == 0.05
+    assert (few.steps, few.test_steps) == ((5, 5) if name == "mamlpp" else (1, 3))
 
 
 def test_the_published_network_is_four_strided_convolutions():

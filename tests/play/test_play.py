@@ -113,6 +113,14 @@ def test_a_port_that_is_taken_is_refused():
 def test_a_port_for_a_page_that_is_written_is_refused(tmp_path, capsys, place):
     said = fails(capsys, "play", "--port", "8001", place, str(tmp_path / "p.html"))
     assert f"got --port 8001 beside {place}; give one of them" in said
+
+
+@pytest.mark.parametrize("below", [".", "site"])
+def test_a_page_that_is_to_be_a_folder_as_well_is_refused_before_either(tmp_path, capsys, below):
+    page = tmp_path / "p.html"
+    said = fails(capsys, "play", "--out", str(page), "--export-site", str(page / below))
+    assert "as a file and as a folder; give --out another name" in said
+    assert list(tmp_path.iterdir()) == []
     assert not list(tmp_path.iterdir())
 
 

@@ -68,6 +68,7 @@ def test_what_comes_back_has_the_interface_of_the_estimator(kept, glyphs):
     assert public - set(dir(quick)) == {"device"}
     assert quick.to("cpu") is quick
     assert quick.to(torch.device("cpu")) is quick
+    assert quick.to("cpu:0") is quick
     with pytest.raises(InputError, match="got device='cuda'; exported models run on the processor"):
         quick.to("cuda")
     with pytest.raises(InputError, match="no dark ink"):
@@ -108,6 +109,10 @@ def test_without_onnxruntime_the_cure_is_said_and_the_free_choice_is_torch(kept,
     with pytest.raises(InputError, match=r"needs onnxruntime, not installed here: pip install \"fastslow\[export\]\""):
         load_pretrained(NAME, backend="onnx")
     assert isinstance(load_pretrained(NAME, backend="auto"), FewShotClassifier)
+
+
+def test_the_processor_may_have_a_number(kept):
+    assert isinstance(load_pretrained(NAME, backend="onnx", device="cpu:0"), ExportedClassifier)
 
 
 def test_other_devices_and_backends_are_refused_in_words(kept):

@@ -31,7 +31,7 @@ def play(
         browser: open it in the browser.
     """
     from fastslow.cli.outputs import refuse_output
-    from fastslow.errors import InputError
+    from fastslow.errors import InputError, shown_path
     from fastslow.files import refuse_unwritable_folder, write_text
     from fastslow.ports import refuse_no_port
 
@@ -42,6 +42,8 @@ def play(
     paths = [path for path in (out, export_site and export_site / PAGE_NAME) if path is not None]
     refuse_output("--out", out, ".html", ".htm", others={"the model": model})
     if export_site is not None:
+        if out is not None and out.resolve() in (export_site.resolve(), *export_site.resolve().parents):
+            raise InputError(f"got {shown_path(out)} as a file and as a folder; give --out another name")
         refuse_unwritable_folder(export_site, PAGE_NAME)
         _refuse_other_page(export_site / PAGE_NAME)
 

@@ -29,7 +29,7 @@ def refuse_without_runtime(device: object) -> None:
     Raises:
         ValueError: if onnxruntime is not installed, or the device is another than the processor.
     """
-    if str(device) != "cpu":
+    if str(device).partition(":")[0] != "cpu":
         raise InputError(
             f"got device={shown(str(device))} with backend='onnx', which runs on the processor; leave one of them out"
         )

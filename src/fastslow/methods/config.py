@@ -28,6 +28,8 @@ METHODS: dict[str, str] = {
     "relation": "fastslow.methods.relation",
     "surprise": "fastslow.methods.surprise",
 }
+#: MAML and its kin.
+MAMLS = ("maml", "fomaml", "mamlpp")
 #: Controls that a claim for the fast path stands on (design, section 4), by what they can be applied to; and
 #: "transductive", how queries are normalised in the published figures of MAML.
 CONTROLS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -39,7 +41,7 @@ CONTROLS: dict[tuple[str, str], tuple[str, ...]] = {
     ("nmn", "paper"): ("none", "zero_read"),
     **{
         (method, preset): ("none", "transductive")
-        for method in ("fomaml", "maml", "mamlpp")
+        for method in MAMLS
         for preset in ("default", "paper")
     },
 }  # fmt: skip
@@ -85,13 +87,18 @@ class ModelConfig:
     """Preset paper: what the output and write controllers read; see `LiteralMemory`."""
     fast_controllers: tuple[str, ...] = CONTROLLERS
     """Preset paper: controllers that learn fast (Eq. 10)."""
+    inner_steps: int = 0
+    """Gradient steps on a support set of MAML and its kin; 0 for as many as published."""
+    inner_rate: float = 0.0
+    """Their step size, of MAML++ the one that it learns from; 0 for the published one."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "residual", "fast_controllers"):
             if not isinstance(value := getattr(self, name), tuple | list):
                 raise InputError(f"got {name}={shown(value)}; give a tuple")
-        for name in ("n_way", "image_size", "dim", "num_slots", "predictor_hidden", "projection"):
-            object.__setattr__(self, name, _size(name, getattr(self, name), 0 if name == "projection" else 1))
+        for name in ("n_way", "image_size", "dim", "num_slots", "predictor_hidden", "projection", "inner_steps"):
+            least = 0 if name in ("projection", "inner_steps") else 1
+            object.__setattr__(self, name, _size(name, getattr(self, name), least))
         for name in ("views", "write_gate"):
             object.__setattr__(self, name, refuse_unless_flag(name, getattr(self, name)))
         residual = tuple(refuse_unless_flag(f"residual[{i}]", flag) for i, flag in enumerate(self.residual))
@@ -113,6 +120,13 @@ class ModelConfig:
         refuse_unknown(choices | {"control": (self.control, controls_of(self.method, self.preset))})
         for name in self.fast_controllers:
             refuse_unknown({"fast_controllers": (name, CONTROLLERS)})
+        if not is_real(self.inner_rate) or not 0 <= self.inner_rate < math.inf:
+            raise InputError(f"got inner_rate={shown(self.inner_rate)}; it must be a positive number, or 0")
+        if (self.inner_steps or self.inner_rate) and self.method not in MAMLS:
+            raise InputError(
+                f"got inner_steps={self.inner_steps}, inner_rate={self.inner_rate} with method={self.method!r}; they "
+                f"are options of {', '.join(MAMLS)}: leave them out"
+            )
         if self.preset == "default":
             self._refuse_what_the_default_has_not()
         if self.write_gate and (self.method, self.preset, self.control) != ("fastslow", "default", "none"):

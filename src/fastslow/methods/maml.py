@@ -52,6 +52,13 @@ def published_inner_loop(n_way: int) -> InnerLoop:
     return InnerLoop(1, 0.4, 3) if n_way <= 5 else InnerLoop(5, 0.1, 5)
 
 
+def configured(published: InnerLoop, config: ModelConfig) -> InnerLoop:
+    """The published steps, but for those options of a model that are given; as many steps in tests as in training."""
+    steps = config.inner_steps
+    changes = {"steps": steps, "test_steps": steps} if steps else {}
+    return published._replace(**changes, rate=config.inner_rate or published.rate)
+
+
 class Moments(NamedTuple):
     """Statistics of one batch norm.
 
@@ -281,9 +288,9 @@ class TransductiveMAML(MAML):
 
 
 def build(config: ModelConfig, encoder: ImageEncoder) -> MAML:
-    """MAML, or FOMAML where that is the method, with the published steps; weights from torch's global generator."""
+    """MAML, or FOMAML where that is the method; weights from torch's global generator."""
     kind = TransductiveMAML if config.control == "transductive" else MAML
     return kind(
-        encoder=encoder, num_classes=config.n_way, inner_loop=published_inner_loop(config.n_way),
-        first_order=config.method == "fomaml",
+        encoder=encoder, num_classes=config.n_way,
+        inner_loop=configured(published_inner_loop(config.n_way), config), first_order=config.method == "fomaml",
     )  # fmt: skip

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from fastslow.core.encoders import ImageEncoder
 from fastslow.methods.base import Task
 from fastslow.methods.config import ModelConfig
-from fastslow.methods.maml import MAML, InnerLoop
+from fastslow.methods.maml import MAML, InnerLoop, configured
 
 #: The published steps on Omniglot; the step size is the one that is learned from.
 INNER_LOOP = InnerLoop(steps=5, rate=0.1, test_steps=5)
@@ -137,4 +137,4 @@ class TransductiveMAMLPlusPlus(MAMLPlusPlus):
 def build(config: ModelConfig, encoder: ImageEncoder) -> MAMLPlusPlus:
     """MAML++ around an encoder; weights from torch's global generator."""
     kind = TransductiveMAMLPlusPlus if config.control == "transductive" else MAMLPlusPlus
-    return kind(encoder=encoder, num_classes=config.n_way)
+    return kind(encoder=encoder, num_classes=config.n_way, inner_loop=configured(INNER_LOOP, config))

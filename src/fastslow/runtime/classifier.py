@@ -89,7 +89,7 @@ class ExportedClassifier(FewShotLearner):
         Raises:
             ValueError: if the device is another.
         """
-        if str(device) != "cpu":
+        if str(device).partition(":")[0] != "cpu":  # "cpu:0" is the same one
             raise InputError(f"got device={shown(str(device))}; exported models run on the processor: give 'cpu'")
         return self
 
