@@ -24,7 +24,7 @@ import torch
 from timing import table, write_json
 
 from fastslow.core.error_line import STRENGTH, Trust
-from fastslow.core.error_memory import ErrorMemory, _curves
+from fastslow.core.error_memory import ErrorMemory, smooth_curves
 from fastslow.core.motion import Motion, Widths, motion_of
 from fastslow.core.motion_frames import AlignedFrame
 from fastslow.core.motion_network import MotionNetwork
@@ -158,7 +158,7 @@ def measured(way: Way, stream: Stream) -> tuple[float, float]:
 def learned_keys(known: list[Stream], *, mapped: bool, steps: int = 40) -> Way:
     """Keys of least error on streams, each moment asked of all but its own track's."""
     torch.manual_seed(0)
-    curves = np.kron(_curves(STEPS), np.eye(2))
+    curves = np.kron(smooth_curves(STEPS), np.eye(2))
     sites = []
     for stream in known:
         track = np.concatenate([np.full(len(rows), number) for number, rows in enumerate(stream.rows)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fastslow.core import error_line
 from fastslow.core.error_line import STRENGTH, ErrorLine
-from fastslow.core.error_memory import ErrorMemory, _curves
+from fastslow.core.error_memory import ErrorMemory, smooth_curves
 from fastslow.core.error_slots import Group, Slots
 from fastslow.errors import InputError
 
@@ -74,7 +74,7 @@ def test_slots_are_bounded_and_no_sum_is_lost_however_they_merge(seed, slots, co
 def test_an_answer_is_that_of_gaussians_and_of_a_line():
     memory = filled(alike=1.0, empty=0.7)
     assert {"shown", "scatter", "level", "spreads", "slopes"} < set(memory.arrays())
-    curves, weights, arrays = _curves(STEPS), memory.line.weights, memory.arrays()
+    curves, weights, arrays = smooth_curves(STEPS), memory.line.weights, memory.arrays()
     keys, _, shown = drawn(6, seed=1)
     read = memory.read(keys, shown)
     for row, (key, x) in enumerate(zip(keys, shown, strict=True)):
@@ -101,7 +101,7 @@ def test_without_a_line_an_answer_is_that_of_gaussians():
     keys, errors, _ = drawn(40)
     memory = ErrorMemory(6, KEY, STEPS, alike=1.0, empty=0.7, slopes=True)
     memory.write(keys, errors)
-    arrays, curves = memory.arrays(), _curves(STEPS)
+    arrays, curves = memory.arrays(), smooth_curves(STEPS)
     assert not {"shown", "scatter", "level"} & set(arrays)
     assert arrays["spreads"].any(1).any()
     queries, *_ = drawn(6, seed=1)
@@ -124,7 +124,7 @@ def test_without_a_line_an_answer_is_that_of_gaussians():
 def test_the_line_is_ridge_regression_of_what_each_example_left_as_far_as_it_held_before():
     """Each is compared with what was known just before it; weights of five and of ten are judged by the next five."""
     memory, (keys, errors, shown) = ErrorMemory(50, KEY, STEPS, shown=SHOWN, alike=0.0), drawn(15)
-    xs, ys, curves = [], [], _curves(STEPS)
+    xs, ys, curves = [], [], smooth_curves(STEPS)
     for key, error, x in zip(keys, errors, shown, strict=True):
         w = np.exp(-0.5 * np.square(key - keys[: len(xs)]).sum(1))
         shares = w / (w.sum() + 1.0)

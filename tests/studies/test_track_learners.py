@@ -13,9 +13,19 @@ from torch.nn import functional as F
 from fastslow.core.motion_frames import SiteFrame
 from fastslow.data.tracks.resample import Windows
 from fastslow.studies.ten_tracks import LEARNERS
-from fastslow.studies.track_learners import SEEN, STEPS, Damped, Setting, TrackLearner, first_of_each, rows_of
+from fastslow.studies.track_learners import (
+    SEEN,
+    STEPS,
+    Damped,
+    Remembering,
+    Setting,
+    TrackLearner,
+    first_of_each,
+    rows_of,
+)  # fmt: skip
 from fastslow.studies.track_meta import MAML, TASKS, drawn_tasks, error_gradients
 from fastslow.studies.track_networks import Online, Reservoir, Seq2Seq, Shown, Supervised, literal_network, mlp
+from fastslow.studies.track_slow import QuickAndSlow
 
 RATE = 25.0
 #: Those that learn nothing of either kind, and those of Sec. 4.2 as printed, for which 100 iterations change little.
@@ -190,3 +200,24 @@ def test_replay_takes_steps_at_each_call_and_the_memory_of_a_stream_grows():
         assert not np.array_equal(before, one.forecast(windows.seen))
     assert memory.memory.num_written == 20
     assert len(replayed.buffer.kept) == 20
+
+
+def test_the_network_beside_a_memory_learns_what_that_leaves_of_a_stream():
+    def made(written):
+        quick = Remembering(Setting(RATE, 0), Damped(Setting(RATE, 0), fitted=False), stream=True, slots=64)
+        return QuickAndSlow(Setting(RATE, 0), quick, written=written)
+
+    both, alone = made(True), made(False)
+    memory = Remembering(Setting(RATE, 0), Damped(Setting(RATE, 0), fitted=False), stream=True, slots=64)
+    others, stream = toy(40, loss=0.4, seed=9, turn=0.4), toy(240, loss=0.4, turn=0.4, each=4)
+    for track in range(60):
+        window = rows_of(stream, np.flatnonzero(stream.track == track))
+        for learner in (both, alone, memory):
+            learner.adapt_step(window)
+        if track == 1:  # the network has said nothing yet
+            assert np.array_equal(both.forecast(others.seen), memory.forecast(others.seen))
+    assert alone.quick.memory.size == 0
+    assert np.array_equal(both.quick.memory.errors, memory.memory.errors)
+    plain = squared(Damped(Setting(RATE, 0), fitted=False), others)
+    assert squared(both, others) < squared(memory, others) < plain
+    assert squared(alone, others) < plain

@@ -88,7 +88,7 @@ class ErrorMemory:
             )
         self.empty, self.alike, self.num_written = empty, alike, 0
         self.prior = np.zeros(steps)
-        self._drawn = np.kron(_curves(steps), np.eye(2)).T  # of x and y by turns, shape (curves, 2 steps)
+        self._drawn = np.kron(smooth_curves(steps), np.eye(2)).T  # of x and y by turns, shape (curves, 2 steps)
         self._table: np.ndarray | None = None  # what slots say beside the means of errors, once asked
         self.line = None if shown is None else ErrorLine(shown, len(self._drawn))
         sloped = (shown or 0) + len(self._drawn) if slopes or shown is not None else None
@@ -260,7 +260,7 @@ class ErrorMemory:
         return drawn
 
 
-def _curves(steps: int) -> Float64[np.ndarray, "steps curves"]:
+def smooth_curves(steps: int) -> Float64[np.ndarray, "steps curves"]:
     """Smooth curves of time that begin at 0, of length 1 and at right angles to one another."""
     times = np.arange(1, steps + 1) / steps
     return np.linalg.qr(times[:, None] ** np.arange(1, min(NUM_CURVES, steps) + 1))[0]

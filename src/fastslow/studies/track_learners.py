@@ -202,6 +202,22 @@ class Ridge:
         return np.column_stack([inputs, np.ones(len(seen))])
 
 
+class Asked(NamedTuple):
+    """Windows as a memory of errors sees them.
+
+    Attributes:
+        motion: of each.
+        plain: forecasts without the memory, metres, shape (windows, steps, 2).
+        keys: shape (windows, key).
+        shown: what forecasts were made from, shape (windows, shown); None without a line.
+    """
+
+    motion: Motion
+    plain: np.ndarray
+    keys: np.ndarray
+    shown: np.ndarray | None
+
+
 class Remembering:
     """A learner that stays as it was trained, corrected by a memory of its errors: one step, forward only.
 
@@ -232,18 +248,21 @@ class Remembering:
     def adapt_step(self, windows: Windows) -> None:
         """See `TrackLearner`; further steps with the same windows change nothing."""
         if self._stream or not self.memory.num_written:
-            motion = motion_of(windows.seen[:, -samples_needed(self.rate) :], self.rate)
-            errors = motion.turned(windows.future - self.base.forecast(windows.seen))
-            self.memory.write(motion.keys(Widths()), errors, self._shown(windows.seen, motion))
+            asked = self.asked(windows.seen)
+            errors = asked.motion.turned(windows.future - asked.plain)
+            self.memory.write(asked.keys, errors, asked.shown)
 
     def forecast(self, seen: np.ndarray) -> np.ndarray:
         """See `TrackLearner`."""
-        motion = motion_of(seen[:, -samples_needed(self.rate) :], self.rate)
-        read = self.memory.read(motion.keys(Widths()), self._shown(seen, motion))
-        corrected: np.ndarray = self.base.forecast(seen) + motion.turned_back(read.error)
+        asked = self.asked(seen)
+        corrected: np.ndarray = asked.plain + asked.motion.turned_back(self.memory.read(asked.keys, asked.shown).error)
         return corrected
 
-    def _shown(self, seen: np.ndarray, motion: Motion) -> np.ndarray | None:
+    def asked(self, seen: np.ndarray) -> Asked:
+        """What windows are to the memory."""
+        motion = motion_of(seen[:, -samples_needed(self.rate) :], self.rate)
+        plain, keys = self.base.forecast(seen), motion.keys(Widths())
         if not self._line:
-            return None
-        return of_moving(self._hidden(seen) if self._hidden else velocities_shown(seen, self.rate), motion)
+            return Asked(motion, plain, keys, None)
+        numbers = self._hidden(seen) if self._hidden else velocities_shown(seen, self.rate)
+        return Asked(motion, plain, keys, of_moving(numbers, motion))

@@ -29,6 +29,7 @@ from fastslow.studies.ten_tracks import LEARNERS, QUICK, errors_of, measured, re
 from fastslow.studies.track_drawings import with_drawings
 from fastslow.studies.track_learners import SEEN, STEPS, Setting, TrackLearner, rows_of
 from fastslow.studies.track_networks import Supervised, mlp
+from fastslow.studies.track_slow import QuickAndSlow
 from fastslow.studies.trajectories_page import drawn_of, is_drawn
 
 #: By rate, Hz: 50 samples are two or four seconds.
@@ -65,6 +66,12 @@ PLANS: dict[Budget, Plan] = {
     "paper": Plan("vru", 5, 1.0, 20, tuple(LEARNERS)),
 }
 _Maker = Callable[..., FastSlowForecaster]
+
+
+def _quick_and_slow(setting: Setting, *, written: bool = True) -> QuickAndSlow:
+    return QuickAndSlow(setting, remembering_mlp(setting, stream=True, slots=256), written=written)
+
+
 #: Forecasters by the name of their row.
 METHODS: dict[str, _Maker] = {
     "constant-velocity": FastSlowForecaster,
@@ -74,7 +81,8 @@ METHODS: dict[str, _Maker] = {
     "memory-without-place": functools.partial(FastSlowForecaster, widths=Widths(place=1e6)),
 }
 #: Networks in a stream, by the name of their row: the control by backpropagation, and a memory on one that rests, its
-#: slots with slopes and a line beside, with slopes alone, or means.
+#: slots with slopes and a line beside, with slopes alone, or means; and a second network that learns what the memory
+#: leaves, and all that the first leaves.
 #: Rates of 3e-4 to 2e-3 were level in streams of held-out cyclists and of junctions at 25 Hz; 1e-3 was best at 12.5 Hz.
 NETWORKS: dict[str, Callable[[Setting], TrackLearner]] = {
     "replayed-mlp": functools.partial(Supervised, make=mlp, adapt_rate=1e-3, replay=True),
@@ -85,6 +93,8 @@ NETWORKS: dict[str, Callable[[Setting], TrackLearner]] = {
     "memory-slopes-256-on-mlp": functools.partial(remembering_mlp, stream=True, slots=256, line=False),
     "memory-means-on-mlp": functools.partial(remembering_mlp, stream=True, slopes=False, line=False),
     "memory-means-256-on-mlp": functools.partial(remembering_mlp, stream=True, slots=256, slopes=False, line=False),
+    "memory-256-and-slow-on-mlp": _quick_and_slow,
+    "slow-on-mlp": functools.partial(_quick_and_slow, written=False),
 }
 #: Seconds from one window that they are trained on to the next, and from one moment that they learn to the next.
 _EVERY, _MOMENTS = 0.4, 0.2
