@@ -59,6 +59,8 @@ def test_parts_count_from_one():
         (["fake", "--budget", "endless"], "endless"),
         (["fake", "--workers", "2"], "got workers for engine here"),
         (["fake", "--engine", "local", "--slurm.time", "9"], "got slurm for engine local; it is for slurm"),
+        (["fewshot", "--methods", "protonet,foo"], "got methods=['protonet', 'foo'], cells=[], seeds=None; study"),
+        (["fewshot", "--cells", "5w1s,7w1s"], "got methods=[], cells=['5w1s', '7w1s'], seeds=None; study fewshot"),
         (["fake", "--cell", "fke"], "got cell='fke'; study fake has no such cell with --budget quick"),
     ],
 )

@@ -126,6 +126,16 @@ def test_a_method_with_weights_that_nobody_trained_is_refused():
         evaluate(model_of(), method="x")
 
 
+def test_another_method_leaves_out_what_is_of_the_models_own_alone():
+    assert evaluate(model_of(write_gate=True), method="protonet") == evaluate(model_of(), method="protonet")
+
+
+@pytest.mark.parametrize("changes", [{}, {"inner_steps": 2, "inner_rate": 0.1}])
+def test_no_method_is_measured_on_an_encoder_without_features_of_its_own(changes):
+    with pytest.raises(InputError, match="takes images as they are: its encoder has no features to compare"):
+        evaluate(model_of(method="maml", **changes), method="protonet")
+
+
 def test_features_are_made_once_for_all_that_embed_alike(monkeypatch):
     calls = []
     real = fewshot.embed

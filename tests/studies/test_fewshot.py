@@ -214,6 +214,14 @@ def test_a_run_that_started_from_an_encoder_resumes_without_it(options, tmp_path
     assert run({"name": "c"}, tmp_path, resume=True).numbers["accuracy"].count == 5
 
 
+@pytest.mark.parametrize("use", ["encoder", "teacher"])
+def test_an_encoder_without_features_of_its_own_is_no_start_and_no_teacher_of_one_with(options, tmp_path, use):
+    run(options(method="maml", steps=1, name="maml"), tmp_path)
+    with pytest.raises(InputError, match="takes images as they are: its encoder has no features"):
+        run(options(steps=2, **{use: str(tmp_path / "maml")}), tmp_path)
+    run(options(method="mamlpp", steps=1, encoder=str(tmp_path / "maml")), tmp_path)
+
+
 @pytest.fixture
 def taught(options, tiny_model, tmp_path):
     """Options of a run with a teacher of several views and larger images."""

@@ -17,9 +17,10 @@ from fastslow.data.preparation import Ink, refuse_unprepared
 from fastslow.estimators.contexts import plain_torch, plainly
 from fastslow.estimators.images import prepared_images
 from fastslow.estimators.own_models import by_module, row_by_row
-from fastslow.estimators.statistics import refuse_without_features, statistics_of
+from fastslow.estimators.statistics import statistics_of
 from fastslow.estimators.vectors import as_vectors, refuse_rounded
 from fastslow.estimators.weights import WatchedModule, weights_sha256
+from fastslow.methods.base import refuse_without_features
 from fastslow.methods.files import PRETRAINED_PREFIX, TrainedModel, load_model, pretrained_names
 
 

@@ -12,7 +12,7 @@ from fastslow.core.gaussian import ClassStatistics, class_statistics
 from fastslow.data.base import ClassImages
 from fastslow.errors import InputError, shown_path
 from fastslow.estimators.weights import weights_sha256
-from fastslow.methods.base import Method
+from fastslow.methods.base import Method, refuse_without_features
 from fastslow.methods.files import locate_model
 from fastslow.protocol.features import embed
 from fastslow.tensors import load_tensors, save_tensors
@@ -50,19 +50,6 @@ def statistics_of(source: str | Path, encoder: ImageEncoder) -> ClassStatistics 
     """
     path = statistics_path(locate_model(source))
     return load_statistics(path, encoder.num_features, weights_sha256(encoder.state_dict()))
-
-
-def refuse_without_features(method: Method[Any]) -> None:
-    """Refuses a method that embeds in its own way.
-
-    Raises:
-        ValueError: if it does.
-    """
-    if type(method).embed is not Method.embed:
-        raise InputError(
-            f"got a model of method {type(method).__name__}, which takes images as they are: its encoder has no "
-            "features to compare; give a model of fastslow, protonet or another method that compares features"
-        )
 
 
 def save_statistics(path: Path, statistics: ClassStatistics, sha256: str, about: dict[str, Any]) -> None:

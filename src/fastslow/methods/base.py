@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -170,4 +170,17 @@ def refuse_wrong_labels(examples: Tensor, labels: Tensor, num_classes: int) -> N
         raise InputError(
             f"got labels from {min(numbers)} to {max(numbers)}; this model tells {num_classes} classes apart, "
             f"0 to {num_classes - 1}"
+        )
+
+
+def refuse_without_features(method: Method[Any]) -> None:
+    """Refuses a method that embeds in its own way.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if type(method).embed is not Method.embed:
+        raise InputError(
+            f"got a model of method {type(method).__name__}, which takes images as they are: its encoder has no "
+            "features to compare; give a model of fastslow, protonet or another method that compares features"
         )

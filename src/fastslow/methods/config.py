@@ -178,6 +178,13 @@ def controls_of(method: str, preset: str) -> tuple[str, ...]:
     return CONTROLS.get((method, preset), ("none",))
 
 
+def of_method(config: ModelConfig, method: str) -> ModelConfig:
+    """The configuration of another method on the same encoder: what is of the first one's alone is left out."""
+    inner: dict[str, Any] = {} if method in MAMLS else {"inner_steps": 0, "inner_rate": 0.0}
+    gate = config.write_gate and method == config.method
+    return dataclasses.replace(config, method=method, control="none", write_gate=gate, **inner)
+
+
 def preset(name: str, **changes: Any) -> ModelConfig:  # noqa: ANN401 - any field of ModelConfig
     """A preset by name, with some of its fields changed.
 

@@ -6,7 +6,6 @@ by `TEST_SEED`, whatever the training seed.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -21,8 +20,8 @@ from fastslow.data.base import ClassImages
 from fastslow.data.splits import Split
 from fastslow.errors import InputError, refuse_unknown, shown
 from fastslow.methods import build_method
-from fastslow.methods.base import Method
-from fastslow.methods.config import METHODS, refuse_overfull
+from fastslow.methods.base import Method, refuse_without_features
+from fastslow.methods.config import METHODS, of_method, refuse_overfull
 from fastslow.methods.default_rule import FastSlow
 from fastslow.methods.files import TrainedModel
 from fastslow.methods.networks import MemoryMethod
@@ -274,7 +273,7 @@ def _beside(model: TrainedModel, measured: Method[Any], n_shot: int) -> dict[str
 def _around_encoder(model: TrainedModel, name: str) -> Method[Any]:
     """Another method around a model's encoder; weights that it may have beside it are those of seed 0."""
     refuse_unknown({"method": (name, tuple(METHODS))})
-    config = dataclasses.replace(model.config, method=name, control="none")
+    config = of_method(model.config, name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = build_method(config, model.method.encoder)
@@ -283,6 +282,7 @@ def _around_encoder(model: TrainedModel, name: str) -> Method[Any]:
             f"got method={shown(name)} for a model trained as {shown(model.config.method)}; it has weights beside the "
             f"encoder that would not be trained: train a model with method {name}"
         )
+    refuse_without_features(model.method)
     return method.to(model.method.encoder.log_sharpness.device).eval()
 
 

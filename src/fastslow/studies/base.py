@@ -110,7 +110,7 @@ class Selection(NamedTuple):
                 f"got cell={shown(self.key)}; study {study.name} has no such cell with --budget {budget}, or other "
                 f"options leave it out: `fastslow study lines {study.name}` says the right ones"
             )
-        if not found:
+        if not found or (self.key is None and self._unmet(cells)):
             methods = dict.fromkeys(name for cell in cells for name in _names(cell))
             raise InputError(
                 f"got methods={shown(list(self.methods))}, cells={shown(list(self.tasks))}, seeds={self.seeds}; study "
@@ -118,6 +118,12 @@ class Selection(NamedTuple):
                 f"{', '.join(dict.fromkeys(str(cell.options.get('task')) for cell in cells))}"
             )
         return found
+
+    def _unmet(self, cells: Sequence[Cell]) -> bool:
+        """Whether a method or task was named that no cell has, misspelt most likely."""
+        methods = {name for cell in cells for name in _names(cell)}
+        ways = {str(cell.options.get("task")).partition("w")[0] for cell in cells}
+        return not (methods >= set(self.methods) and ways >= {task.partition("w")[0] for task in self.tasks})
 
     def _keeps(self, cell: Cell) -> bool:
         ways = [task.partition("w")[0] for task in self.tasks]

@@ -12,7 +12,7 @@ from fastslow.core.encoders import ImageEncoder
 from fastslow.core.views import NUM_VIEWS, ViewsEncoder
 from fastslow.errors import InputError, shown
 from fastslow.methods import build_method
-from fastslow.methods.base import Method
+from fastslow.methods.base import Method, refuse_without_features
 from fastslow.methods.config import ModelConfig, refuse_overfull
 from fastslow.methods.files import load_model, locate_model
 from fastslow.methods.networks import MemoryMethod
@@ -173,6 +173,8 @@ def begin_record(
             )
         return Record(config.plain(), data.checksum, _joined(classes, taught_on), teacher=teaching.sha256)
     model = load_model(config.encoder)
+    if type(training.method).embed is Method.embed:  # else it adapts the weights themselves
+        refuse_without_features(model.method)
     _take_over(encoder, model.method.encoder)
     if isinstance(encoder, ViewsEncoder) and not isinstance(model.method.encoder, ViewsEncoder):
         say(to_join)
@@ -200,6 +202,7 @@ def _teaching(config: FewShotConfig, source: str) -> tuple[Teaching, dict[str, A
     """A model to learn from with the images to train on in its size, and the classes that it was trained on itself."""
     sha256 = hashlib.sha256(locate_model(source).read_bytes()).hexdigest()
     model = load_model(source)
+    refuse_without_features(model.method)
     size = model.config.image_size
     try:
         images = load_trained(config, size)

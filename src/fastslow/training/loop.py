@@ -285,7 +285,8 @@ class _Loop:
         if not math.isfinite(value):
             raise InputError(
                 f"the {what} became {value} at step {self.clock.step + 1} of stage {self.stage.name}; the last "
-                "checkpoint is of before: train another seed or a model that learns in smaller steps (step_size)"
+                "checkpoint is of before: train another seed or in smaller steps (encoder_rate in stage "
+                "encoder, else step_size, or inner_rate of MAML and its kin)"
             )
 
 
