@@ -68,7 +68,8 @@ def test_the_table_of_pedestrians_is_that_of_the_results():
     text = README.read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]*) \| ((?:\d\.\d{2,3} \| ){5}\d\.\d\d) \|$", text, re.MULTILINE)
     methods = ("constant-velocity", "damped", "memory", "memory-2048", "memory-without-place")
-    methods += ("mlp", "replayed-mlp", "memory-256-on-mlp", "memory-on-mlp")
+    methods += ("mlp", "replayed-mlp", "slow-on-mlp", "memory-256-on-mlp", "memory-on-mlp")
+    methods += ("memory-256-and-slow-on-mlp",)
     assert len(rows) == len(methods)
     found = _of_pedestrians("stream")
     for method, (_, shown) in zip(methods, rows, strict=True):
