@@ -62,6 +62,13 @@ def test_an_accuracy_is_the_share_of_right_answers():
     assert seen[1][0] == (1, 6, 4)
 
 
+def test_an_answer_that_is_no_number_is_wrong():
+    def never(support, labels, query):
+        return torch.full((*query.shape[:2], 5), torch.nan)
+
+    assert evaluate(never, episodes=3).tolist() == [0.0] * 3
+
+
 def test_the_labels_a_classifier_gets_are_those_of_its_support_set():
     # Classes without spread: a right classifier makes no mistake, one that gets other labels does.
     features, labels = data(spread=0.0)

@@ -57,6 +57,12 @@ def measure(method, *, episodes=6, n_way=3, instances=4, **options):
     return instance_accuracies(method, features, labels, episodes=episodes, n_way=n_way, instances=instances, **options)
 
 
+def test_an_answer_that_is_no_number_is_wrong(protonet, monkeypatch):
+    method = Remembers(protonet, data()[0])
+    monkeypatch.setattr(method, "answer", lambda examples, state: torch.full((*examples.shape[:2], 4), torch.nan))
+    assert {number.mean for number in measure(method).values()} == {0.0}
+
+
 @pytest.mark.parametrize("needed", [1, 2, 3])
 def test_an_instance_counts_how_often_its_class_was_shown_before(protonet, needed):
     accuracies = measure(Remembers(protonet, data()[0], needed))

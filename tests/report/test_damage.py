@@ -82,3 +82,9 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path):
     assert "result.json is no JSON" in report_or_refusal(tmp_path / "run", tmp_path / "page.html")
     assert (tmp_path / "page.html").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "run"]
+
+
+def test_a_folder_of_runs_given_as_a_run_is_told_what_to_give(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(InputError, match=r"has none of .*; give run folders, such as those in it, or result files"):
+        read_source(tmp_path)

@@ -180,6 +180,16 @@ def test_markup_in_names_is_printed_as_it_is(name):
     assert out.getvalue().count(name.replace("\x1b", " ")) == 3
 
 
+def test_a_remark_below_a_narrow_table_is_not_broken_into_a_column():
+    plain = result(0.9, 0)
+    protocol = dict(plain.provenance.protocol) | {"notes": ["five queries of each class, not fifteen"]}
+    out = io.StringIO()
+    numbers = {"accuracy": plain.numbers["accuracy"]}
+    with_note = Result(plain.cell, numbers, dataclasses.replace(plain.provenance, protocol=protocol))
+    Console(file=out, width=100).print(accuracy_table(with_note))
+    assert "five queries of each class, not fifteen" in out.getvalue()
+
+
 def test_the_same_result_twice_counts_once_and_another_of_the_same_run_is_refused(tmp_path):
     for name, accuracy in (("a", 0.9), ("b", 0.9), ("c", 0.8)):
         write_result(tmp_path / f"{name}.json", result(accuracy, 0))

@@ -104,7 +104,7 @@ def evaluate_episodes(
         on_progress: called with the number of episodes done so far.
 
     Returns:
-        Share of right answers, shape (episodes,).
+        Share of right answers, shape (episodes,); an answer with a NaN in it is wrong.
 
     Raises:
         ValueError: if the data cannot give such episodes.
@@ -117,9 +117,9 @@ def evaluate_episodes(
         # Drawn one at a time: the episodes are then the same whatever the batch.
         drawn = [corrupted(sampler.sample()) for _ in range(min(tasks_per_batch, episodes - done))]
         support, support_labels, query, query_labels = (torch.cat(part) for part in zip(*drawn, strict=True))
-        logits = classify(features[support], support_labels.to(features.device), features[query])
-        predicted = logits[..., :n_way].argmax(-1).cpu()
-        accuracies.append((predicted == query_labels).to(torch.float32).mean(1))
+        logits = classify(features[support], support_labels.to(features.device), features[query])[..., :n_way].cpu()
+        right = (logits.argmax(-1) == query_labels) & ~logits.isnan().any(-1)  # argmax takes a NaN for the largest
+        accuracies.append(right.to(torch.float32).mean(1))
         done += len(drawn)
         if on_progress is not None:
             on_progress(done)

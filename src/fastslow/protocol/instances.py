@@ -87,7 +87,8 @@ def _answered_right(method: Method[Any], examples: Tensor, classes: Tensor, n_wa
     state = method.initial_state(len(examples))
     right = []
     for example, label in zip(torch.split(examples, 1, 1), torch.split(classes, 1, 1), strict=True):
-        right.append(method.answer(example, state)[..., :n_way].argmax(-1) == label)
+        logits = method.answer(example, state)[..., :n_way]
+        right.append((logits.argmax(-1) == label) & ~logits.isnan().any(-1))  # argmax takes a NaN for the largest
         state = method.learn(example, label, state)
     return torch.cat(right, 1)
 

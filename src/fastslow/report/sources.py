@@ -72,7 +72,10 @@ def read_source(path: Path) -> Source:
         result = read_result(path)
         return Source(path.stem, path, result.provenance.options or None, (), result, False)
     if not here:
-        raise InputError(f"{path} is no run folder: it has none of {', '.join(RUN_FILES)}")
+        raise InputError(
+            f"{path} is no run folder: it has none of {', '.join(RUN_FILES)}; give run folders, such as those "
+            "in it, or result files (.json)"
+        )
     return Source(
         name=path.resolve().name, path=path,
         config=_read_config(path / "config.json") if "config.json" in here else None,

@@ -35,6 +35,8 @@ COURSE = "m^2 of a course"
 #: Units of numbers that come in long series over a run: figures show them, and no table of many runs.
 SERIES = ("cosine", "loss per parameter", COURSE)
 _NOTHING = "-"
+#: Columns of a terminal that a table with a remark below it has at least: the remark is not wider than the table.
+_CAPTION_WIDTH = 60
 #: What names of facts begin with that are units of numbers.
 _UNITS = "units."
 #: What a title says of the option `rotations`.
@@ -49,7 +51,7 @@ def accuracy_table(result: Result) -> Table:
     for name, number in named_numbers(result):
         table.add_row(Text(printable(name)), interval_text(number))
     if said := remarks(result):
-        table.caption = Text(printable("; ".join(said)))
+        table.caption, table.min_width = Text(printable("; ".join(said))), _CAPTION_WIDTH
     return table
 
 
