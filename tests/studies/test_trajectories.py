@@ -30,7 +30,10 @@ def test_the_study_is_registered_and_every_seed_has_every_forecaster_at_both_rat
     for budget, seeds in (("quick", 2), ("cpu", 5)):
         cells = STUDY.cells(budget)
         cells = [cell for cell in cells if cell.options["protocol"] == "stream"]
-        assert len({cell.key for cell in cells}) == len(cells) == 2 * (len(METHODS) + len(NETWORKS)) * seeds
+        methods = (*METHODS, *trajectories.PLANS[budget].networks)
+        assert len({cell.key for cell in cells}) == len(cells) == 2 * len(methods) * seeds
+        assert {cell.method for cell in cells} == set(methods)
+    assert set(trajectories.PLANS["cpu"].networks) == set(NETWORKS)
     with pytest.raises(InputError, match="runs on junction or vru"):
         STUDY.cells("quick", "omniglot")
     assert {cell.options.get("first", 50) for cell in STUDY.cells("cpu", "junction")} == {50}  # it has no 300
