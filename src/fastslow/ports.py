@@ -27,7 +27,7 @@ def refusal(host: str, port: int, error: Exception) -> InputError:
     Args:
         host: address or name that was to be bound to.
         port: likewise.
-        error: that came of it.
+        error: the reason.
     """
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, (socket.gaierror, UnicodeError)):

@@ -42,10 +42,10 @@ class Trust:
         self.sums = np.zeros(7)
 
     def learn(
-        self, said: Float64[np.ndarray, "examples answers"], came: Float64[np.ndarray, "examples answers"]
+        self, said: Float64[np.ndarray, "examples answers"], outcome: Float64[np.ndarray, "examples answers"]
     ) -> None:
         """Takes examples of the block under way in."""
-        self.sums[5:] += float((said * came).sum()), float((said * said).sum())
+        self.sums[5:] += float((said * outcome).sum()), float((said * said).sum())
 
     def end_block(self) -> None:
         """Takes the block under way in, and begins another."""

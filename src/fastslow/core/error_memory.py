@@ -75,6 +75,7 @@ class ErrorMemory:
         prior: mean squared length of all errors so far, shape (steps,); 0 before the first.
         num_written: how many errors that is of.
         line: what errors depend on linearly; None without.
+        drawn: the curves of x and y by turns that slopes and the line are of, shape (curves, 2 steps).
     """
 
     def __init__(
@@ -86,12 +87,11 @@ class ErrorMemory:
                 f"got num_slots={num_slots}, empty={empty}, alike={alike}; at least 2 slots, a positive weight and a "
                 "distance were expected"
             )
-        self.empty, self.alike, self.num_written = empty, alike, 0
-        self.prior = np.zeros(steps)
-        self._drawn = np.kron(smooth_curves(steps), np.eye(2)).T  # of x and y by turns, shape (curves, 2 steps)
+        self.empty, self.alike, self.num_written, self.prior = empty, alike, 0, np.zeros(steps)
+        self.drawn = np.kron(smooth_curves(steps), np.eye(2)).T
         self._table: np.ndarray | None = None  # what slots say beside the means of errors, once asked
-        self.line = None if shown is None else ErrorLine(shown, len(self._drawn))
-        sloped = (shown or 0) + len(self._drawn) if slopes or shown is not None else None
+        self.line = None if shown is None else ErrorLine(shown, len(self.drawn))
+        sloped = (shown or 0) + len(self.drawn) if slopes or shown is not None else None
         self._slots = Slots(num_slots, key_size, 3 * steps + (sloped or 0), sloped)
 
     @property
@@ -217,7 +217,7 @@ class ErrorMemory:
     def _values(self, errors: np.ndarray, squares: np.ndarray, told: np.ndarray) -> np.ndarray:
         """What slots take means of; with slopes, what was shown and curves of errors last."""
         sloped = self._slots.slopes is not None
-        return np.concatenate([errors, squares, told, *([errors @ self._drawn.T] if sloped else [])], 1)
+        return np.concatenate([errors, squares, told, *([errors @ self.drawn.T] if sloped else [])], 1)
 
     def _told(self, shown: np.ndarray | None, rows: int) -> np.ndarray:
         """What was shown of some rows; no numbers without a line."""
@@ -240,7 +240,7 @@ class ErrorMemory:
 
     def _beside(self, keys: np.ndarray, shares: np.ndarray, told: np.ndarray) -> np.ndarray:
         """What slopes and the line add to means of errors, shape (queries, steps, 2)."""
-        slots, size, answers = self._slots, self.size, len(self._drawn)
+        slots, size, answers = self._slots, self.size, len(self.drawn)
         assert slots.spreads is not None and slots.slopes is not None  # noqa: PT018
         if not size:
             return np.zeros((len(keys), len(self.prior), 2))
@@ -256,7 +256,7 @@ class ErrorMemory:
         away = keys - slots.keys[0]
         found = told @ weights - means[:, -answers:]
         found += (means[:, :-answers].reshape(len(keys), -1, answers) * away[:, :, None]).sum(1)
-        drawn: np.ndarray = (found @ self._drawn).reshape(len(keys), len(self.prior), 2)
+        drawn: np.ndarray = (found @ self.drawn).reshape(len(keys), len(self.prior), 2)
         return drawn
 
 

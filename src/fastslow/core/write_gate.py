@@ -2,7 +2,7 @@ r"""A write gate: each example is written as much as the others in memory agree 
 
 Not in the paper, and not its Eq. 10: nothing is learned and no controller moves. It is for support sets with wrong
 labels; see `docs/deviations.md`. Everything is a function of the keys as they were shown and of their labels, and so
-the same in whatever order and in however many parts they came.
+the same in whatever order and in however many parts they are given.
 """
 
 from __future__ import annotations

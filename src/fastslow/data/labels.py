@@ -99,7 +99,7 @@ def classes_after(
 
 
 class LabelNumbers:
-    """Labels of classes by number, in the order in which they came."""
+    """Labels of classes by number, in order of arrival."""
 
     def __init__(self, labels: Iterable[Hashable] = ()) -> None:
         self._names = list(labels)

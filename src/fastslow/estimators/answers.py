@@ -25,7 +25,7 @@ _LARGEST = 1e300
 
 
 class Explanation(NamedTuple):
-    """An example that an answer came from.
+    """An example that an answer is from.
 
     Attributes:
         label: its class.

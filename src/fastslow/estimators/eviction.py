@@ -89,7 +89,7 @@ def _near_pairs(features: Float[Tensor, "rows features"], counts: Int64[Tensor, 
 
     By the scatter that is lost by merging them, :math:`\tfrac{nm}{n + m} \lVert x - y \rVert^2` (Ward, 1963): by plain
     distance, a mean of many would be the nearest of all others, and take them in one by one. Of many rows, each is
-    compared with those that came at about the same time.
+    compared with those of about the same time.
     """
     losses, pairs = [], []
     for rows in torch.split(torch.arange(len(features)), _COMPARED):

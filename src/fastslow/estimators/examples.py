@@ -21,7 +21,7 @@ _ALL = slice(None)
 
 
 class Examples:
-    """Features of examples, each of a class: row after row, in the order in which they came.
+    """Features of examples, each of a class: row after row, in order of arrival.
 
     Args:
         num_features: of each example.
@@ -173,7 +173,7 @@ def carried(examples: Examples, drift: Drift) -> Examples:
 def weighted_sums(
     examples: Examples, num_classes: int, rows: Tensor | slice = _ALL
 ) -> tuple[Float64[Tensor, "classes features"], Float64[Tensor, " classes"]]:
-    """Sum and number of the examples of each class, in the order in which they came.
+    """Sum and number of the examples of each class, in order of arrival.
 
     Args:
         examples: that are kept.

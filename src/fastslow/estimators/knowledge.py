@@ -1,6 +1,6 @@
 """What a stream learner makes of the examples it keeps: quickly the sums of classes, slowly the axes they are told by.
 
-Both are functions of the rows that are kept and of the order in which they came, so that to forget an example is to be
+Both are functions of the rows that are kept and of their order of arrival, so that to forget an example is to be
 as if it had never been seen, while none has been merged.
 """
 

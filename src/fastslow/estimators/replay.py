@@ -1,4 +1,4 @@
-"""A stream of tracks played to a forecaster: what it forecast on the way, and what came then."""
+"""A stream of tracks played to a forecaster: what it forecast on the way, and what followed."""
 
 from __future__ import annotations
 

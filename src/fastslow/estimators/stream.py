@@ -105,7 +105,7 @@ class FastSlowClassifier(Corrections, Conventions):
     @property
     @alone
     def examples_(self) -> list[KeptExample]:
-        """What is kept, in the order in which it came."""
+        """What is kept, in order of arrival."""
         names, kept = list(self._known().labels), self.memory_.examples
         parts = (kept.ids, kept.classes, kept.counts, self.memory_.knowledge.shares())
         rows = zip(*(part.tolist() for part in parts), strict=True)

@@ -73,7 +73,7 @@ def export_model(model: TrainedModel, out: Path, *, source: str = "") -> Manifes
     Args:
         model: what to export; not modified.
         out: folder to write; made if it is not there.
-        source: where the model came from, for the manifest.
+        source: where the model is from, for the manifest.
 
     Returns:
         What the manifest says.

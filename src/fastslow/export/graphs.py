@@ -186,7 +186,7 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 
 def _lean(proto: Any) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    """Without where in which file each node came from, rectifiers before pooling, and nothing computed in vain.
+    """Without where in which file each node is from, rectifiers before pooling, and nothing computed in vain.
 
     Both orders are the same function; a rectifier right behind its convolution is fused with it, and quantised with it.
     """

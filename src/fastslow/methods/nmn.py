@@ -39,7 +39,7 @@ class _TaskStream(nn.Module):
         self.network = network
 
     def forward(self, support: Tensor, labels: Tensor, query: Tensor | None) -> Tensor:
-        """Logits of the queries after the support set, or of the support examples as they came: (..., classes)."""
+        """Logits of the queries after the support set, or of the support examples in their order: (..., classes)."""
         state = self.network.initial_state(1)
         logits = []
         # Not split, which gives one empty part of an empty support set.

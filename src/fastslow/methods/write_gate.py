@@ -18,8 +18,8 @@ class GatedFastSlow(FastSlow):
 
     A slot answers in proportion to its gate, and its key lies between the example and the gated mean of its class.
     Gates are those of all that is in memory, found anew whenever something is learned: an example shown later says
-    something about those before, and in how many parts a support set came makes no difference to gates and keys. With
-    one example of each class nothing changes, bit for bit. There are no weights beside those of `FastSlow`.
+    something about those before, and in how many parts a support set is given makes no difference to gates and keys.
+    With one example of each class nothing changes, bit for bit. There are no weights beside those of `FastSlow`.
     """
 
     def initial_state(self, batch_size: int) -> KeyedState:

@@ -26,9 +26,9 @@ READ_BY = {"finetune_steps": "nmn", "finetune_rate": "nmn"}
 _USUAL_QUERIES = 15
 #: Hex digits that tell folders of one name apart.
 _DIGITS = 8
-#: Options that came later, with what runs did before they came.
+#: Options added later, with what runs did before.
 LATER: dict[str, Any] = {"fit_weight": 0.0, "test": True, "precision": "float32"}
-#: Options that came after results had been named: at these values, what was done before, they stay out of a cell.
+#: Options added after results had been named: at these values, what was done before, they stay out of a cell.
 ADDED: dict[str, Any] = {
     "ink": "auto", "crop": False, "mirrors": False, "encoder_rate": 2e-3, "cached_images": 2**17,
     "same_alphabet": False, "wrong_labels": 0.0, "rotations": "none", "teacher": None,

@@ -95,6 +95,6 @@ def _answered_right(method: Method[Any], examples: Tensor, classes: Tensor, n_wa
 
 def _by_instance(right: Tensor, classes: Tensor, n_way: int) -> Tensor:
     """The share of classes answered right at their first, second, ... drawing, shape (tasks, instances)."""
-    # A stable sort by class leaves the drawings of each class in the order in which they came.
+    # A stable sort by class leaves the drawings of each class in order of arrival.
     order = torch.sort(classes, dim=1, stable=True).indices
     return right.gather(1, order).reshape(len(right), n_way, -1).to(torch.float32).mean(1)

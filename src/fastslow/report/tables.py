@@ -194,7 +194,7 @@ def _columns(rows: Sequence[Sequence[Result]]) -> dict[str, list[str]]:
 
 
 def _measured(rows: Sequence[Sequence[Result]]) -> dict[str, list[str]]:
-    """What came of it, by column."""
+    """The outcome, by column."""
     units = {name: number.unit for row in rows for result in row for name, number in result.numbers.items()}
     main, *more = [name for name, unit in units.items() if unit not in SERIES] or units
     columns = {

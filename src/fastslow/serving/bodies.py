@@ -145,7 +145,7 @@ class ClassCount(BaseModel):
 
 
 class Classes(BaseModel):
-    """The classes known, in the order in which they came."""
+    """The classes known, in order of arrival."""
 
     classes: list[ClassCount]
 

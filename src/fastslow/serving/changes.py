@@ -109,7 +109,7 @@ def answer(learner: FastSlowClassifier, question: Mapping[str, Any]) -> dict[str
 
 
 def classes_of(learner: FastSlowClassifier) -> list[dict[str, Any]]:
-    """The classes known, in the order in which they came: how many examples of each are kept, and ids of them.
+    """The classes known, in order of arrival: how many examples of each are kept, and ids of them.
 
     Listed are the last `MOST_IDS` of all classes that can be forgotten one by one, which merged ones cannot.
     """

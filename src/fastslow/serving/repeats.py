@@ -1,4 +1,4 @@
-"""Changes that are asked for once more, because the answer to them never came: told again, and not made again."""
+"""Changes that are asked for once more, because the answer to them was lost: told again, and not made again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def once(keys: list[str], path: str, body: bytes) -> Once | None:
 
 
 class Remembered:
-    """The last changes that came with a key, and what was answered.
+    """The last changes that had a key, and what was answered.
 
     Args:
         records: as `records` gives them, the oldest first.

@@ -71,7 +71,7 @@ class Worker:
                     future.set_result(done)
 
     def _do(self, works: list[Work]) -> list[Any]:
-        """What came of each: a value or an exception."""
+        """The outcome of each: a value or an exception."""
         if self._broken:
             return [StorageError(self._broken) for _ in works]
         try:

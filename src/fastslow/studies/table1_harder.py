@@ -63,7 +63,7 @@ class Measurement(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What came of measurements.
+    """The outcome of measurements.
 
     Attributes:
         numbers: by "accuracy, NAME" and the like.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastslow.core.error_memory import ErrorRead, smooth_curves
+from fastslow.core.error_memory import ErrorRead
 from fastslow.core.motion_frames import AlignedFrame
 from fastslow.data.tracks.resample import Windows
-from fastslow.studies.track_learners import STEPS, Asked, Remembering, Setting
+from fastslow.studies.track_learners import Asked, Remembering, Setting
 from fastslow.training.error_network import ErrorNetwork
 
 #: Velocities that the network is told, the last two seconds of them.
@@ -25,8 +25,8 @@ class QuickAndSlow:
 
     def __init__(self, setting: Setting, quick: Remembering, *, written: bool = True) -> None:
         self.quick, self._written, self._frame = quick, written, AlignedFrame(setting.rate)
-        self.smooth_curves = np.kron(smooth_curves(STEPS), np.eye(2))
-        self.slow = ErrorNetwork(self.smooth_curves.shape[1], seed=setting.seed)
+        self._drawn = quick.memory.drawn
+        self.slow = ErrorNetwork(len(self._drawn), seed=setting.seed)
 
     def train(self, windows: Windows) -> None:
         """See `TrackLearner`."""
@@ -35,15 +35,15 @@ class QuickAndSlow:
     def adapt_step(self, windows: Windows) -> None:
         """See `TrackLearner`; windows are those of one track."""
         asked, read, numbers = self._asked(windows.seen)
-        left = asked.motion.turned(windows.future - asked.plain) - read.error
-        self.slow.learn(numbers, left.reshape(len(left), -1) @ self.smooth_curves)
+        errors = asked.motion.turned(windows.future - asked.plain)
+        self.slow.learn(numbers, (errors - read.error).reshape(len(errors), -1) @ self._drawn.T)
         if self._written:
-            self.quick.adapt_step(windows)
+            self.quick.memory.write(asked.keys, errors, asked.shown)
 
     def forecast(self, seen: np.ndarray) -> np.ndarray:
         """See `TrackLearner`."""
         asked, read, numbers = self._asked(seen)
-        more = (self.slow.said(numbers) @ self.smooth_curves.T).reshape(read.error.shape)
+        more = (self.slow.said(numbers) @ self._drawn).reshape(read.error.shape)
         corrected: np.ndarray = asked.plain + asked.motion.turned_back(read.error + more)
         return corrected
 
@@ -52,6 +52,6 @@ class QuickAndSlow:
         asked = self.quick.asked(seen)
         read = self.quick.memory.read(asked.keys, asked.shown)
         velocities = self._frame.inputs(seen)[:, -_VELOCITIES:].reshape(len(seen), -1)
-        said = read.error.reshape(len(seen), -1) @ self.smooth_curves
+        said = read.error.reshape(len(seen), -1) @ self._drawn.T
         shown = () if asked.shown is None else (asked.shown,)
         return asked, read, np.concatenate([asked.keys, velocities, said, np.log1p(read.weight)[:, None], *shown], 1)

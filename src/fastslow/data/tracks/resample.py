@@ -1,4 +1,4 @@
-"""Tracks at one rate, and windows of them: what was seen, and what came then."""
+"""Tracks at one rate, and windows of them: what was seen, and what followed."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Windows(NamedTuple):
 
     Attributes:
         seen: positions that are known, metres, shape (windows, seen, 2).
-        future: those that came then, shape (windows, future, 2).
+        future: those that followed, shape (windows, future, 2).
         track: number of each window's track.
         start: time of its first sample, seconds.
     """

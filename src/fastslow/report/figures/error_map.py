@@ -27,7 +27,7 @@ class ErrorMap:
     """Slots of a memory over the tracks they are from.
 
     A circle is where a slot is, the larger the more errors it is the mean of; a short line from it is the heading of
-    who came by, and an arrow what the forecast got wrong. Arrows are as long as the metres they stand for on the map.
+    who passed, and an arrow what the forecast got wrong. Arrows are as long as the metres they stand for on the map.
 
     Attributes:
         title: what is shown, one line.

@@ -47,7 +47,7 @@ class Track:
     Attributes:
         name: what is written above it.
         seen: metres, shape (samples, 2).
-        future: what came then, shape (points, 2).
+        future: what followed, shape (points, 2).
     """
 
     name: str
@@ -64,7 +64,7 @@ class Forecaster:
         colour: of its lines, as SVG takes it.
         dashes: of its lines, likewise; empty for whole ones.
         forecasts: metres, shape (steps, tracks, points, 2).
-        off: mean distance of each forecast from what came then, metres, shape (steps, tracks).
+        off: mean distance of each forecast from what followed, metres, shape (steps, tracks).
         readings: other numbers of it, by what they are: one a step.
     """
 
@@ -78,7 +78,7 @@ class Forecaster:
 
 @dataclasses.dataclass(frozen=True)
 class SteppedTracks:
-    """Tracks side by side; what was seen is blue, what came then green.
+    """Tracks side by side; what was seen is blue, what followed green.
 
     Attributes:
         title: what is shown, one line.
@@ -134,7 +134,7 @@ class SteppedTracks:
         )
 
     def _key(self) -> str:
-        colours = [("seen", BLUE, ""), ("what came then", GREEN, "")]
+        colours = [("seen", BLUE, ""), ("what followed", GREEN, "")]
         colours += [(its.name, its.colour, its.dashes) for its in self.forecasters]
         ends = [(2.0, 9.0), (46.0, 9.0)]
         lines = "\n".join(
